@@ -6,20 +6,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.conftest import GRID
+from tests.journeys.conftest import write_patient
 
-from recontour.assess.caveats import trained_on_scan, trained_on_warnings
+from recontour import import_dicom
+from recontour.assess.caveats import (
+    keys_of_other_salts,
+    patient_key,
+    trained_on_scan,
+    trained_on_warnings,
+)
 from recontour.assess.findings import (
     IncomparableKeys,
     KnownBy,
     TrainedOnTestPatients,
     TrainedOnThisPatient,
 )
-from recontour.cohort import Cohort
-from recontour.cohort.case import fingerprint_of
+from recontour.cohort import Cohort, case_id_of
 from recontour.cohort.doubts import draft_warnings
 from recontour.cohort.findings import DraftContours
 from recontour.cohort.patients import Salt
-from recontour.dicom import ScanIdentity, write_scan
+from recontour.dicom import ScanIdentity, read_scan, write_scan
+from recontour.geometry import Grid
 from recontour.network import Model
 
 
@@ -87,29 +94,65 @@ def test_keys_of_two_salts_are_a_doubt_only_within_a_centre(north: Cohort, model
     assert trained_on_warnings({"S": trained_on(model)}, cases, "north") == ()
 
 
+SALT = Salt(bytes(range(32)))
+
+
 @pytest.mark.parametrize(
-    ("patient_id", "has_salt", "known_by"),
+    ("patient_id", "salt", "known_by"),
     [
-        ("MRN-4711", True, "PatientID"),
-        ("MRN-4711", False, None),
-        ("MRN-4712", True, None),
-        ("ANON", True, None),
+        ("MRN-4711", SALT, "PatientID"),
+        ("MRN-4711", None, None),
+        ("MRN-4712", SALT, None),
+        ("ANON", SALT, None),
     ],
 )
 def test_a_patient_of_the_training_is_recognised_on_another_ct(
-    model: Model, tmp_path: Path, patient_id: str, has_salt: bool, known_by: KnownBy | None
+    model: Model, tmp_path: Path, patient_id: str, salt: Salt | None, known_by: KnownBy | None
 ) -> None:
     """A stand-in for a PatientID is nobody's, even if the model met it."""
-    salt = Salt(bytes(range(32)))
-    identity = ScanIdentity("new", patient_id=patient_id)
-    scan = write_scan(tmp_path / "ct", np.zeros(GRID.shape, dtype=np.int16), GRID, identity)
-    learnt = trained_on(model, keys=(salt.key("MRN-4711"), salt.key("ANON"))).provenance
+    scan = write_scan(
+        tmp_path / "ct", np.zeros(GRID.shape, dtype=np.int16), GRID, ScanIdentity("new")
+    )
+    learnt = trained_on(model, keys=(SALT.key("MRN-4711"), SALT.key("ANON"))).provenance
     expected = (TrainedOnThisPatient(known_by=known_by),) if known_by else ()
-    assert trained_on_scan(learnt, scan, salt if has_salt else None) == expected
+    assert trained_on_scan(learnt, scan, patient_key(patient_id, salt)) == expected
 
 
 def test_a_ct_of_the_training_is_recognised_without_a_salt(model: Model, tmp_path: Path) -> None:
-    hu = np.zeros(GRID.shape, dtype=np.int16)
-    scan = write_scan(tmp_path / "ct", hu, GRID, ScanIdentity("known"))
-    learnt = trained_on(model, cts=(fingerprint_of(scan.hu),)).provenance
+    write_patient(tmp_path / "dicom", 0)
+    import_dicom(tmp_path / "dicom", tmp_path / "south")
+    (case,) = Cohort.open(tmp_path / "south")
+    learnt = trained_on(model, cts=(case.fingerprint,)).provenance
+    scan = read_scan(tmp_path / "dicom" / "CT")
     assert trained_on_scan(learnt, scan, None) == (TrainedOnThisPatient(known_by="same CT"),)
+
+
+def test_another_export_of_a_ct_of_the_training_is_recognised(model: Model, tmp_path: Path) -> None:
+    """It lacks a slice, and every voxel is brighter by 5 HU."""
+    grid = Grid((12, 16, 16), (4.0, 4.0), tuple(3.0 * i for i in range(12)), (-30.0, -30.0))
+    by_slice = np.array([40, -30, 80, 10, 0, 60, -50, 20, 90, -10, 30, 70], dtype=np.int16)
+    hu = np.broadcast_to(by_slice[:, None, None], grid.shape).copy()
+    cohort = Cohort.open_or_create(tmp_path / "south", "south")
+    name = case_id_of("south", "1.2")
+    case = cohort.add(name, hu, grid, {"Brainstem": hu > 0}, source_hash="1")
+    learnt = trained_on(model).provenance
+    learnt = replace(learnt, trained_on_tissue_hu=(case.profile,))
+    shorter = Grid((11, *grid.shape[1:]), grid.spacing_mm, grid.slice_z_mm[1:], grid.origin_mm)
+    again = write_scan(tmp_path / "again", hu[1:] + np.int16(5), shorter, ScanIdentity("again"))
+    found = (TrainedOnThisPatient(known_by="nearly equal CT"),)
+    assert trained_on_scan(learnt, again, None) == found
+    another = write_scan(tmp_path / "another", hu[:0:-1], shorter, ScanIdentity("another"))
+    assert trained_on_scan(learnt, another, None) == ()
+
+
+def test_keys_of_a_salt_that_is_not_here_are_said_unless_some_are_of_one_that_is(
+    model: Model,
+) -> None:
+    """An adapted model holds the keys of two centres, of which one is here."""
+    theirs = "89abcdef-0000000000000000"
+    only_theirs = trained_on(model, keys=(theirs,)).provenance
+    for name in (SALT.name, None):
+        assert keys_of_other_salts(only_theirs, name) == (IncomparableKeys(),)
+    both = trained_on(model, keys=(theirs, SALT.key("MRN-4711"))).provenance
+    assert keys_of_other_salts(both, SALT.name) == ()
+    assert keys_of_other_salts(trained_on(model).provenance, SALT.name) == ()

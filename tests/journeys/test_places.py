@@ -21,7 +21,7 @@ import pytest
 import torch
 from tests.conftest import fill
 from tests.executors.conftest import two_nodes, workers_of
-from tests.journeys.conftest import Journey, write_patient
+from tests.journeys.conftest import PATIENT_ID, Journey, write_patient
 from tests.journeys.deaths import (
     die_at_one,
     import_apart_and_die_at_first,
@@ -29,8 +29,10 @@ from tests.journeys.deaths import (
 )
 
 import recontour
+from recontour.assess.findings import IncomparableKeys, TrainedOnThisPatient
 from recontour.cli import main
 from recontour.cohort import Cohort, importing
+from recontour.cohort.patients import salt_for
 from recontour.contouring import seen
 from recontour.contouring.contourer import Contourer
 from recontour.dicom import read_scan
@@ -153,6 +155,40 @@ def test_contour_says_and_finds_the_same_on_two_processes_that_load_the_model_on
     assert len(loads) == len(set(loads)) <= 2
     assert main(contour(finder, many, there, "--on", "local:2")) == 2
     assert f"0 contoured, {MANY - 1} done before, 1 failed" in told(capsys, there)
+
+
+def contour_without_a_home(order: _Order, task: _Task) -> SeriesContoured:
+    os.environ["XDG_DATA_HOME"] = str(task.out.parent)
+    return _contoured_elsewhere(order, task)
+
+
+def test_patients_of_the_training_are_recognised_by_a_process_that_lacks_the_salt(
+    finder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two patients, the model knows one by the key; of another salt, nothing is known."""
+    monkeypatch.setattr(contouring_many, "_contoured_elsewhere", contour_without_a_home)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
+    for number in (20, 21):
+        write_patient(tmp_path / "dicom" / f"{number}", number)
+    model = load_model(finder)
+    salt = salt_for(tmp_path / "any")
+    kinds = []
+    for keys in ((salt.key(f"{PATIENT_ID}20"),), ("89abcdef-0000000000000000",)):
+        known = replace(model.provenance, trained_on=(), trained_on_patients=keys)
+        save_model(replace(model, provenance=known), tmp_path / f"{keys[0]}.safetensors")
+        many = recontour.contour_all(
+            tmp_path / f"{keys[0]}.safetensors",
+            tmp_path / "dicom",
+            tmp_path / keys[0],
+            anyway=True,
+            on="local:1",
+        )
+        for one in many:
+            assert one.found
+            about_patients = (TrainedOnThisPatient, IncomparableKeys)
+            kinds.append([w for w in one.found.warnings if isinstance(w, about_patients)])
+    by_id = TrainedOnThisPatient(known_by="PatientID")
+    assert kinds == [[by_id], [], [IncomparableKeys()], [IncomparableKeys()]]
 
 
 def names(folder: Path) -> set[str]:

@@ -16,7 +16,7 @@ from recontour.cohort import Case, Cohort, by_patient, is_synthetic, notices_of
 from recontour.cohort.case import fingerprint_of
 from recontour.cohort.patients import Salt, salts_of
 from recontour.cohort.tissue import Profile, nearly_equal, tissue_profile
-from recontour.dicom import Scan, is_stand_in, person_of
+from recontour.dicom import Scan, is_stand_in
 from recontour.evaluation import CaseScore
 from recontour.findings import Finding
 from recontour.network import Model, Provenance
@@ -115,10 +115,10 @@ class KnownCt(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _ScanAsKnown:
-    """A scan that is no case. salt: of patients' keys; None if there is none."""
+    """A scan that is no case. patient: its key; None if unknown."""
 
     scan: Scan
-    salt: Salt | None
+    patient: str | None
 
     @property
     def fingerprint(self) -> str:
@@ -128,22 +128,30 @@ class _ScanAsKnown:
     def profile(self) -> Profile:
         return tissue_profile(self.scan.hu)
 
-    @property
-    def patient(self) -> str | None:
-        patient_id = person_of(self.scan.source.header).id
-        if self.salt is None or is_stand_in(patient_id):
-            return None
-        return self.salt.key(patient_id)
+
+def patient_key(patient_id: str, salt: Salt | None) -> str | None:
+    """Return a patient's key; None without a salt, or if the ID stands for nobody."""
+    if salt is None or is_stand_in(patient_id):
+        return None
+    return salt.key(patient_id)
 
 
 def trained_on_scan(
     provenance: Provenance,
     scan: Scan,
-    salt: Salt | None,
+    patient: str | None,
 ) -> tuple[TrainedOnThisPatient, ...]:
-    """Warn if a model was trained on the patient of a scan. salt: with which keys are compared."""
-    known_by = _known_by(provenance, [_ScanAsKnown(scan, salt)])
+    """Warn if a model was trained on the patient of a scan. patient: the key; None if unknown."""
+    known_by = _known_by(provenance, [_ScanAsKnown(scan, patient)])
     return (TrainedOnThisPatient(known_by=known_by),) if known_by else ()
+
+
+def keys_of_other_salts(
+    provenance: Provenance, salt_name: str | None
+) -> tuple[IncomparableKeys, ...]:
+    """Warn if no key of a model can be compared with those of a salt. None: there is no salt."""
+    theirs = salts_of(provenance.trained_on_patients)
+    return (IncomparableKeys(),) if theirs and salt_name not in theirs else ()
 
 
 def _known_by(provenance: Provenance, patient: Sequence[KnownCt]) -> KnownBy | None:

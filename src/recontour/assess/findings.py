@@ -78,18 +78,30 @@ class TrainedOnThisPatient(Finding):
 
 @finding
 class IncomparableKeys(Finding):
-    """A model learnt from the cohort's centre, but their patient keys have different salts."""
+    """A model's patient keys have other salts than those of the patients it meets.
 
-    model: FitToStore[str]
+    model: the name under which scores and report show it, on a cohort of the centre that it learnt
+    from; None: the only model, on CTs.
+    """
+
+    model: FitToStore[str | None] = None
 
     def sentence(self) -> str:
+        """Say whose keys have another salt, and who is not recognised."""
+        if self.model:
+            return (
+                f"{self.model} learnt from patients of this centre whose keys were made with "
+                "another salt: a patient who is here with another CT is not recognised"
+            )
         return (
-            f"{self.model} learnt from patients of this centre whose keys were made with another "
-            "salt: a patient who is here with another CT is not recognised"
+            "the keys of the model's patients were made with a salt that is not yours: one of them "
+            "who comes with another CT is not recognised"
         )
 
     def remedy(self) -> str:
-        return "import both cohorts with one salt, and train again"
+        if self.model:
+            return "import both cohorts with one salt, and train again"
+        return "if they may be your patients, contour as the user who imported them"
 
 
 @finding

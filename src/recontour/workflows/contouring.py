@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Self
 
-from recontour.assess.caveats import trained_on_scan
-from recontour.assess.findings import PhantomAndPatient
+from recontour.assess.caveats import keys_of_other_salts, patient_key, trained_on_scan
+from recontour.assess.findings import IncomparableKeys, PhantomAndPatient
 from recontour.cohort import is_synthetic
 from recontour.cohort.patients import Salt, salt_if_any
 from recontour.contouring.contourer import Contourer
@@ -22,6 +22,7 @@ from recontour.dicom import (
     Archive,
     Authorship,
     Scan,
+    person_of,
     read_archive,
     refuse_without_uids,
     scan_of,
@@ -35,6 +36,7 @@ from recontour.findings import Finding
 from recontour.geometry import traced
 from recontour.geometry.arrays import Mask
 from recontour.network import name_of
+from recontour.network.paths import parts_of
 from recontour.network.traits import body_of, organ_traits
 from recontour.organs import Template, sides_swapped
 from recontour.progress import Progress, quiet
@@ -53,7 +55,7 @@ from recontour.workflows.paths import refuse_for_contouring
 
 ContourFormat = Literal["rtstruct", "seg", "nifti"]
 # Warnings that hold for every CT that a model contours.
-ABOUT_THE_MODEL = (ModelNotice, NoRanges)
+ABOUT_THE_MODEL = (ModelNotice, NoRanges, IncomparableKeys)
 OrganMasks = Iterable[tuple[str, Mask]]
 
 
@@ -136,8 +138,25 @@ def contour(
     refuse_as_output(out)
     refuse_for_contouring(model, ct_dir)
     contourer = contourer or Contourer.load(model)
-    job = Job.of(contourer, model, organs, format, template or Template(), anyway=anyway)
-    return job.contour(scan_of(archive or read_archive(ct_dir)), ct_dir, out, progress)
+    salt = salt_beside(model)
+    job = Job.of(
+        contourer,
+        model,
+        organs,
+        format,
+        template or Template(),
+        anyway=anyway,
+        salt_name=salt.name if salt else None,
+    )
+    scan = scan_of(archive or read_archive(ct_dir))
+    patient = patient_key(person_of(scan.source.header).id, salt)
+    return job.contour(scan, patient, ct_dir, out, progress)
+
+
+def salt_beside(model: Path) -> Salt | None:
+    """Return the salt beside a model, or else the user's own; None if there is neither."""
+    *_, file = parts_of(model)
+    return salt_if_any(file)
 
 
 def refuse_unknown_format(format: str) -> None:
@@ -157,8 +176,8 @@ class Job:
     """What to do with each CT: with which model, for which organs, and how it is written.
 
     wanted: TG-263 names, in the order of the output. anyway: write a file also if the CT or the
-    contours are unlike those that the model learnt from. salt: with which the model's training
-    patients are recognised by their PatientID; None if there is none.
+    contours are unlike those that the model learnt from. salt_name: of the salt with which the keys
+    of the CTs' patients are made; None if there is none.
     """
 
     contourer: Contourer
@@ -166,7 +185,7 @@ class Job:
     format: ContourFormat
     author: Authorship
     anyway: bool = False
-    salt: Salt | None = None
+    salt_name: str | None = None
 
     @classmethod
     def of(
@@ -178,10 +197,10 @@ class Job:
         template: Template,
         *,
         anyway: bool = False,
+        salt_name: str | None = None,
     ) -> Self:
         """Check what is wanted against a model.
 
-        The salt is the one beside the model, or else the user's own.
         Raises: OrganError: the model does not contour an organ. NamesError: an organ would have
             several names in the output, or two would have one.
         """
@@ -195,17 +214,21 @@ class Job:
             is_draft=True,
             template=template,
         )
-        return cls(contourer, wanted, format, author, anyway, salt_if_any(model))
+        return cls(contourer, wanted, format, author, anyway, salt_name)
 
     def contour(
         self,
         scan: Scan,
+        patient: str | None,
         place: Path,
         out: Path,
         progress: Progress,
     ) -> Contoured:
-        """Contour a CT and write what is found. place: of the CT, for errors."""
-        found = _Found(self, scan, progress)
+        """Contour a CT and write what is found.
+
+        patient: the key of whom the CT is of; None if unknown. place: of the CT, for errors.
+        """
+        found = _Found(self, scan, patient, progress)
         found.refuse_other_patients(place)
         said = filter(None, (self.author.description, found.description))
         author = replace(self.author, description="\n".join(said), remarks=found.remarks)
@@ -224,10 +247,12 @@ class _Found:
         self,
         job: Job,
         scan: Scan,
+        patient: str | None,
         progress: Progress,
     ) -> None:
         self._job = job
         self._scan = scan
+        self._patient = patient
         self._wanted = job.wanted
         self._progress = progress
         provenance = job.contourer.model.provenance
@@ -303,7 +328,8 @@ class _Found:
         not_found = [organ for organ in self._wanted if organ not in self._volumes_cc]
         provenance = self._job.contourer.model.provenance
         warnings: list[Finding] = [*self._scan.notes, *self._of_the_ct]
-        warnings += trained_on_scan(provenance, self._scan, self._job.salt)
+        warnings += trained_on_scan(provenance, self._scan, self._patient)
+        warnings += keys_of_other_salts(provenance, self._job.salt_name)
         warnings += [ModelNotice(notice=notice) for notice in self._notices]
         if self._ranges is None:
             warnings.append(NoRanges())

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import torch
 
+from recontour.assess.caveats import patient_key
+from recontour.cohort.patients import Salt
 from recontour.contouring.contourer import Contourer
 from recontour.dicom import Archive, CtSeries, read_archive, read_series
 from recontour.dicom.findings import NoCtSeries
@@ -39,6 +41,7 @@ from recontour.workflows.contouring import (
     ContourFormat,
     Job,
     refuse_unknown_format,
+    salt_beside,
 )
 from recontour.workflows.findings import MayBeParts
 from recontour.workflows.model_elsewhere import ModelElsewhere
@@ -139,39 +142,53 @@ def contour_all(
     if not archive.series:
         raise NoSeriesError(NoCtSeries(path=folder, wanted="series", skipped=archive.skipped))
     contourer = Contourer.load(model)
-    job = Job.of(contourer, model, organs, format, template, anyway=anyway)
+    salt = salt_beside(model)
+    salt_name = salt.name if salt else None
+    job = Job.of(contourer, model, organs, format, template, anyway=anyway, salt_name=salt_name)
     elsewhere = ModelElsewhere.of(model, contourer)
     made_by = MadeBy.of(elsewhere.sha256, job.wanted, format, template)
     outputs = _outputs(archive, out, made_by, ENDINGS[format])
+    tasks = _tasks(archive, outputs, salt)
     if place is None:
-        return _each(partial(_contoured, job), None, archive, outputs, progress)
-    order = _Order(elsewhere, job.wanted, format, template, anyway)
-    return _each(partial(_contoured_elsewhere, order), place, archive, outputs, progress)
+        return _each(partial(_contoured, job), None, archive, tasks, progress)
+    order = _Order(elsewhere, job.wanted, format, template, anyway, salt_name)
+    return _each(partial(_contoured_elsewhere, order), place, archive, tasks, progress)
 
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """One series to contour. place: what to call it by. out: where its contours go.
+    """One series to contour.
 
-    Another process learns no more of it than this: a `CtSeries` also says who the patient is.
+    place: what to call it by. out: where its contours go. patient: the key; None if unknown.
+    Another process learns no more of it than this: a `CtSeries` also says who the patient is, and
+    a process on another machine may lack the salt.
     """
 
     files: tuple[Path, ...]
     place: Path
     out: Path
     clash: Finding | None
+    patient: str | None
+
+
+def _tasks(archive: Archive, outputs: Mapping[str, Path], salt: Salt | None) -> list[_Task]:
+    """Return what to contour, in order. outputs: by the key of the series."""
+    tasks = []
+    for one in _in_order(archive.series):
+        patient = patient_key(one.patient_id, salt)
+        tasks.append(_Task(one.files, one.place, outputs[_key(one)], one.clash, patient))
+    return tasks
 
 
 def _each(
     contoured: Callable[[_Task], SeriesContoured],
     place: Place | None,
     archive: Archive,
-    outputs: Mapping[str, Path],
+    tasks: Sequence[_Task],
     progress: Progress,
 ) -> Generator[SeriesContoured, None, None]:
     several = _parts(archive.series)
     ordered = _in_order(archive.series)
-    tasks = [_Task(one.files, one.place, outputs[_key(one)], one.clash) for one in ordered]
     left = [task for task in tasks if not task.out.exists()]
     waiting = {task.out for task in left}
     with closing(answers(contoured, left, place, torch.cuda.device_count())) as answered:
@@ -206,7 +223,7 @@ def _contoured(job: Job, task: _Task) -> SeriesContoured:
         if task.clash:
             raise MixedSeriesError(task.clash)
         scan = read_series(task.files)
-        found = job.contour(scan, task.place, task.out, quiet)
+        found = job.contour(scan, task.patient, task.place, task.out, quiet)
     except FaultError:
         raise
     except RecontourError as error:
@@ -232,6 +249,7 @@ class _Order:
     format: ContourFormat
     template: Template
     anyway: bool
+    salt_name: str | None
 
 
 def _contoured_elsewhere(order: _Order, task: _Task) -> SeriesContoured:
@@ -247,6 +265,7 @@ def _job(order: _Order) -> Job:
         order.format,
         order.template,
         anyway=order.anyway,
+        salt_name=order.salt_name,
     )
 
 
