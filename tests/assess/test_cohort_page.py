@@ -1,5 +1,6 @@
 """The page of a cohort: every case, the unusual ones first, and nobody's name."""
 
+import json
 import re
 import subprocess
 import sys
@@ -9,10 +10,15 @@ import numpy as np
 import pytest
 from tests.conftest import GRID, fill
 
+from recontour.assess import cohort_page
 from recontour.assess.cohort_page import WELL_SHOWN, Areas, _slices_that_show_all
+from recontour.assess.own_page import own_page_at
 from recontour.cli import main
 from recontour.cohort import Cohort, case_id_of
+from recontour.cohort.changes import remove
+from recontour.errors import OutputError
 from recontour.network import Model, save_model
+from recontour.workflows import inspect
 
 LOADS_TORCH = """
 import sys
@@ -68,47 +74,106 @@ def test_a_page_says_which_organs_a_case_lacks_and_that_few_cases_are_not_compar
     assert '<td class="words">too few cases to compare sizes</td>' in text
 
 
-def test_the_cohorts_earlier_page_is_replaced(cohort: Cohort, tmp_path: Path) -> None:
+def test_the_cohorts_earlier_page_is_replaced(tmp_path: Path) -> None:
+    """Also if none of the cases is left that it shows."""
     page = tmp_path / "page.html"
+    cohort = fill(Cohort.open_or_create(tmp_path / "north", "north"), 1)
     words = ["inspect", str(cohort.path), "--html", str(page)]
     assert main(words) == 0
-    before = page.stat().st_ino
+    (first,) = cohort.case_ids
+    new = case_id_of("north", "new")
+    hu = np.zeros(GRID.shape, dtype=np.int16)
+    cohort.add(new, hu, GRID, {"Brainstem": hu == 0}, source_hash="new")
     assert main(words) == 0
-    assert page.stat().st_ino != before
-    assert [file.name for file in tmp_path.iterdir()] == ["page.html"]
+    assert _shown(page) == {first, new}
+    remove(cohort.path, [first])
+    assert main(words) == 0
+    assert _shown(page) == {new}
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["north", "page.html"]
+
+
+def _shown(page: Path) -> set[str]:
+    return set(re.findall(r'<h3 id="case-\d+">([\w-]+)', page.read_text(encoding="utf-8")))
 
 
 def test_a_page_that_may_be_needed_is_never_replaced(
     cohort: Cohort, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """A cohort that has some of the same cases is another one."""
     page = tmp_path / "page.html"
+    written = _written(cohort, page)
+    part = fill(Cohort.open_or_create(tmp_path / "part", "north"), 1)
+    assert part.case_ids[0] in cohort
+    assert part.id
+    assert cohort.id
     kept = {
         "mine": "is not a cohort's page",
-        _written(cohort, page).replace("</h1>", "?</h1>"): "was edited",
-        _written(_other(tmp_path), page): "is the page of another cohort",
+        written.replace("</h1>", "?</h1>"): "was edited",
+        written.replace(cohort.id, part.id): "was edited",
+        written + "more": "was edited",
+        _written(part, page): "is the page of another cohort",
     }
     for content, why in kept.items():
         page.write_text(content, encoding="utf-8")
-        assert main(["inspect", str(cohort.path), "--html", str(page)]) == 2
+        error = _refused(cohort, page, capsys)
         assert page.read_text(encoding="utf-8") == content
-        error = capsys.readouterr().err.splitlines()[-1]
-        assert str(page) in error
         assert why in error
+        assert error.endswith("; choose another file name, or move that file away")
+
+
+def test_a_link_to_a_page_is_not_replaced(
+    cohort: Cohort, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _written(cohort, tmp_path / "page.html")
     link = tmp_path / "link.html"
-    _written(cohort, page)
-    link.symlink_to(page)
-    assert main(["inspect", str(cohort.path), "--html", str(link)]) == 2
+    link.symlink_to("page.html")
+    error = _refused(cohort, link, capsys)
+    assert error.endswith("link.html: is a link; name the file it leads to")
     assert link.is_symlink()
+
+
+def test_the_page_of_a_cohort_without_an_id_is_not_replaced(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Earlier versions made such cohorts; everything else works with them."""
+    cohort = fill(Cohort.open_or_create(tmp_path / "old", "north"), 1)
+    about = cohort.path / "cohort.json"
+    content = json.loads(about.read_text())
+    del content["id"]
+    about.write_text(json.dumps(content))
+    page = tmp_path / "page.html"
+    before = _written(cohort, page)
+    assert "has no id by which its page could be known" in _refused(cohort, page, capsys)
+    assert page.read_text(encoding="utf-8") == before
+
+
+def test_a_file_that_appears_while_a_page_is_made_is_not_replaced(
+    cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / "page.html"
+
+    def too_early(path: Path, cohort_id: str | None) -> bool:
+        seen = own_page_at(path, cohort_id)
+        page.write_text("mine")
+        return seen
+
+    monkeypatch.setattr(cohort_page, "own_page_at", too_early)
+    with pytest.raises(OutputError):
+        inspect(cohort.path, html=page)
+    assert page.read_text() == "mine"
+
+
+def _refused(cohort: Cohort, page: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    """Return the line with which a page is refused."""
+    capsys.readouterr()
+    assert main(["inspect", str(cohort.path), "--html", str(page)]) == 2
+    return capsys.readouterr().err.splitlines()[-1]
 
 
 def _written(cohort: Cohort, page: Path) -> str:
     page.unlink(missing_ok=True)
     assert main(["inspect", str(cohort.path), "--html", str(page)]) == 0
     return page.read_text(encoding="utf-8")
-
-
-def _other(folder: Path) -> Cohort:
-    return fill(Cohort.open_or_create(folder / "other", "east"), 1)
 
 
 def test_a_wide_cord_leads_to_its_case(tmp_path: Path) -> None:

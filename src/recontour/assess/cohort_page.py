@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup, escape
 
-from recontour.assess.own_page import refuse_as_page, sealed
+from recontour.assess.own_page import own_page_at, sealed
 from recontour.assess.pictures import overlay_on
 from recontour.cohort import Case, Cohort, notices_of, patient_names
 from recontour.cohort.doubts import draft_warnings
@@ -157,8 +157,7 @@ def write_cohort_page(
     linked = _linking([case.id for case in ordered])
     filters: dict[str, Callable[..., str]] = {"spread": _spread, "linked": linked}
     page = render("recontour.assess", "cohort.html", contents, filters)
-    refuse_as_page(path, cohort.case_ids)
-    write_bytes(path, sealed(page), replace=path.exists())
+    write_bytes(path, sealed(page, cohort.id), replace=own_page_at(path, cohort.id))
 
 
 def _most_unusual_first(

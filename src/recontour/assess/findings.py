@@ -105,12 +105,16 @@ class IncomparableKeys(Finding):
 
 
 @finding
-class PageOfOthers(Finding):
-    """A file stands where a cohort's page is to go, and is not its earlier page, unchanged."""
+class NotReplaceable(Finding):
+    """A file stands where a cohort's page is to go, and is not its earlier page, unchanged.
 
-    why: Literal["not ours", "edited", "another cohort"]
+    why: "no id": it is a cohort's page, but an earlier version made the cohort, and gave it no id.
+    """
+
+    why: Literal["not ours", "edited", "another cohort", "no id", "link"]
 
     def sentence(self) -> str:
+        """Say what the file is."""
         match self.why:
             case "not ours":
                 return "exists, and is not a cohort's page that recontour wrote"
@@ -118,9 +122,19 @@ class PageOfOthers(Finding):
                 return "exists, and was edited after recontour wrote it"
             case "another cohort":
                 return "exists, and is the page of another cohort"
+            case "no id":
+                return (
+                    "exists, and may be the page of another cohort: this one was made by an "
+                    "earlier recontour, and has no id by which its page could be known"
+                )
+            case "link":
+                return "is a link"
 
     def remedy(self) -> str:
-        return "choose another name, or move it away"
+        """Say what to do."""
+        if self.why == "link":
+            return "name the file it leads to"
+        return "choose another file name, or move that file away"
 
 
 @finding

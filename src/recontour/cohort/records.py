@@ -69,6 +69,7 @@ CaseName = Annotated[str, AfterValidator(_case_name)]
 # SALT-HASH of a folder's path; of earlier versions, 8 digits of a hash without a salt.
 ARCHIVE_ID = r"[0-9a-f]{8}(-[0-9a-f]{16})?"
 ArchiveId = Annotated[str, Field(pattern=f"^{ARCHIVE_ID}$")]
+CohortId = Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
 CaseNames = Annotated[list[CaseName], Field(max_length=MOST_CASES)]
 TableName = Literal["names.csv", "left_out.csv"]
 Notice = Annotated[str, Field(max_length=2000)]
@@ -80,10 +81,11 @@ class _Record(BaseModel):
 
 
 class CohortRecord(_Record):
-    """cohort.json."""
+    """cohort.json. Cohorts of earlier versions have no id."""
 
     centre: Annotated[str, AfterValidator(_centre)]
     notices: Notices | None = None
+    id: CohortId | None = None
 
 
 class FormatRecord(_Record):

@@ -1,7 +1,7 @@
 """The cohort folder: one centre's patients, without anything that names them.
 
     COHORT/
-      cohort.json            the centre's label and the format's version
+      cohort.json            the centre's label, a random id, and the format's version
       names.csv              what became of each ROI name
       left_out.csv           which patients could not be used, and why
       imports.json           what the last import did, so that it can be undone
@@ -20,6 +20,7 @@ the patient's structure set lacks is not in `Case.organs`: it is unknown, never 
 import json
 import os
 import re
+import secrets
 import stat
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -94,6 +95,7 @@ from recontour.syncing import sync_folder
 from recontour.wording import printable
 
 VERSION = 1
+ID_BYTES = 8
 FROM_SYSTEMS = "@#$"  # how the names of a share's index or bin begin
 GRID_FIELDS = ("shape", "spacing_mm", "slice_z_mm", "origin_mm")
 
@@ -109,7 +111,8 @@ class DamagedCase:
 class Cohort:
     """One centre's cases, in the order of their names.
 
-    notices: what everyone who uses it must know, for example that the patients are synthetic.
+    notices: what everyone who uses it must know, for example that the patients are synthetic. id:
+    random, and kept for good, so that its page is known again; None in one of an earlier version.
 
     Examples:
         >>> import recontour
@@ -126,10 +129,12 @@ class Cohort:
         path: Path,
         centre: str,
         notices: Sequence[str] = (),
+        id: str | None = None,
     ) -> None:
         self.path = path
         self.centre = centre
         self.notices = tuple(notices)
+        self.id = id
         self._hidden: frozenset[str] = frozenset()
 
     @classmethod
@@ -153,7 +158,7 @@ class Cohort:
             )
         record = read_record(CohortRecord, place)
         notices = map(printable, record.notices or ())
-        return cls(path, record.centre, tuple(notices))
+        return cls(path, record.centre, tuple(notices), record.id)
 
     @staticmethod
     def is_at(path: Path) -> bool:
@@ -186,7 +191,7 @@ class Cohort:
             return cohort
         if not is_name(centre):
             raise CohortError(InvalidCentreLabel(label=centre))
-        cohort = cls(path, centre, notices)
+        cohort = cls(path, centre, notices, secrets.token_hex(ID_BYTES))
         try:
             cohort._create()
         except OutputError:
@@ -226,6 +231,8 @@ class Cohort:
             "centre": self.centre,
             "notices": list(self.notices),
         }
+        if self.id:
+            content["id"] = self.id
         write_text(place, _to_json(content), replace=True)
 
     @property
@@ -395,7 +402,7 @@ class Cohort:
 
     def without(self, case_ids: Collection[str]) -> "Cohort":
         """Return the same cohort as if it lacked some cases."""
-        smaller = Cohort(self.path, self.centre, self.notices)
+        smaller = Cohort(self.path, self.centre, self.notices, self.id)
         smaller._hidden = self._hidden.union(case_ids)
         return smaller
 

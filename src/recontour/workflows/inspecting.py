@@ -101,9 +101,9 @@ def inspect(
         return card(load_model(path))
     cohort = _opened(path)
     if html is not None:
-        from recontour.assess.own_page import refuse_as_page
+        from recontour.assess.own_page import own_page_at
 
-        refuse_as_page(Path(html), cohort.case_ids)
+        own_page_at(Path(html), cohort.id)  # refuses other files before the work, not after
     cases, damaged = cohort.examined(progress)
     sizes = {case.id: sizes_of(case) for case in cases}
     if html is not None:
