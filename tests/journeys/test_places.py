@@ -297,7 +297,7 @@ def test_a_series_that_kills_its_processes_fails_and_the_rest_goes_on(
 
 
 def test_a_process_loads_a_model_once_and_refuses_one_that_was_exchanged(finder: Path) -> None:
-    described = ModelElsewhere.of(finder, Contourer.load(finder))
+    described = ModelElsewhere.of(finder, load_model(finder))
     assert described.loaded() is described.loaded()
     with pytest.raises(ModelFileError) as error:
         replace(described, sha256="0" * 64).loaded()

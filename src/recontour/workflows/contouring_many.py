@@ -145,7 +145,7 @@ def contour_all(
     salt = salt_beside(model)
     salt_name = salt.name if salt else None
     job = Job.of(contourer, model, organs, format, template, anyway=anyway, salt_name=salt_name)
-    elsewhere = ModelElsewhere.of(model, contourer)
+    elsewhere = ModelElsewhere.of(model, contourer.model)
     made_by = MadeBy.of(elsewhere.sha256, job.wanted, format, template)
     outputs = _outputs(archive, out, made_by, ENDINGS[format])
     tasks = _tasks(archive, outputs, salt)

@@ -20,7 +20,6 @@ from recontour.assess.other_sides import sides_exchanged
 from recontour.cohort import Case, Cohort, notices_of, patient_names
 from recontour.cohort.doubts import cohort_warnings, draft_warnings
 from recontour.cohort.patients import doubt
-from recontour.contouring.contourer import Contourer
 from recontour.errors import OrganError, SettingsError
 from recontour.evaluation import CaseScore, compare, write_scores, write_statistics
 from recontour.evaluation.figures import Overlay
@@ -32,13 +31,13 @@ from recontour.exchange.given import GivenContours, read_given
 from recontour.executors import Place, place_of, workers_at
 from recontour.files import whole_folder
 from recontour.findings import Finding, log_finding, stored_words
-from recontour.network import Model, name_of
+from recontour.network import Model, load_model, name_of
 from recontour.network.paths import JOINT, parts_of
 from recontour.organs import notes_on_map, read_tolerances, read_user_map
 from recontour.organs.findings import GivenTolerances
 from recontour.progress import Progress, quiet
 from recontour.wording import printable
-from recontour.workflows.evaluating_cases import Compared, ScoredCase, score_cases
+from recontour.workflows.evaluating_cases import Compared, LoadedModel, ScoredCase, score_cases
 from recontour.workflows.findings import (
     NamelessContours,
     NamesWithoutContours,
@@ -116,23 +115,23 @@ def evaluate(
     opened = Cohort.open(cohort)
     tolerances_mm = read_tolerances(Path(tolerances), opened.organs) if tolerances else {}
     given = _given(contours, opened, user_map, progress)
-    contourers = _by_name(paths, list(given))
-    loaded = {name: contourer.model for name, contourer in contourers.items()}
-    cases = _cases_to_score(opened, loaded, given)
+    loaded = _by_name(paths, list(given))
+    models_by_name = {name: one.model for name, one in loaded.items()}
+    cases = _cases_to_score(opened, models_by_name, given)
     warnings: list[Finding] = [
         *cohort_warnings(opened, cases),
         *draft_warnings(cases),
-        *phantom_warnings(loaded, opened, cases),
-        *trained_on_warnings(loaded, cases, opened.centre),
+        *phantom_warnings(models_by_name, opened, cases),
+        *trained_on_warnings(models_by_name, cases, opened.centre),
     ]
     for one in given.values():
         warnings += one.warnings
     for warning in warnings:
         log_finding(log, logging.WARNING, warning)
-    compared = Compared(contourers, paths, given, tolerances_mm)
-    tell_plan = partial(_tell_plan, cases, loaded, given, place)
+    compared = Compared(loaded, given, tolerances_mm)
+    tell_plan = partial(_tell_plan, cases, models_by_name, given, place)
     scored = score_cases(cases, compared, place, tell_plan, progress)
-    scores = _with_patients(scored, loaded, cases)
+    scores = _with_patients(scored, models_by_name, cases)
     planes = {one.case_id: one.planes for one in scored}
     exchanged = {one.case_id: one.exchanged for one in scored}
     for warning in (*sides_exchanged(exchanged), *same_as_reference(scores, given)):
@@ -156,9 +155,9 @@ def evaluate(
     header = ReportHeader(
         centre=opened.centre,
         date=datetime.datetime.now(datetime.UTC).date(),
-        models=_descriptions(loaded, given),
+        models=_descriptions(models_by_name, given),
         repeat=_repeat(paths, list(given), names=bool(names), tolerances=bool(tolerances)),
-        notices=_notices(warnings, opened, cases, loaded),
+        notices=_notices(warnings, opened, cases, models_by_name),
         contours=tuple(given),
         tolerances_given=tuple(tolerances_mm),
     )
@@ -274,14 +273,17 @@ def _present(cases: Sequence[Case], known: Collection[str]) -> list[str]:
     return list(present)
 
 
-def _by_name(paths: Sequence[Path], taken: Sequence[str]) -> dict[str, Contourer]:
+def _by_name(paths: Sequence[Path], taken: Sequence[str]) -> dict[str, LoadedModel]:
     """Load models, by their files' names in the order given. taken: names of contours."""
     # Bytes that are not text become U+FFFD.
     names = [printable(name_of(path)) for path in paths]
     twice = [name for name, count in Counter([*names, *taken]).items() if count > 1]
     if twice:
         raise SettingsError(SharedModelName(names=tuple(sorted(twice))))
-    return dict(zip(names, map(Contourer.load, paths), strict=True))
+    loaded = {}
+    for name, path in zip(names, paths, strict=True):
+        loaded[name] = LoadedModel(path, load_model(path))
+    return loaded
 
 
 def _cases_to_score(

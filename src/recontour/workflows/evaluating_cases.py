@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -20,27 +21,33 @@ from recontour.evaluation import CaseScore
 from recontour.exchange.given import GivenContours
 from recontour.executors import DeadWorker, Place, answers
 from recontour.geometry.arrays import Mask
+from recontour.network import Model
 from recontour.progress import Progress
 from recontour.workflows.model_elsewhere import ModelElsewhere
+
+
+class LoadedModel(NamedTuple):
+    """A model, and the path from which it was loaded."""
+
+    path: Path
+    model: Model
 
 
 @dataclass(frozen=True, slots=True)
 class Compared:
     """What is scored on each case.
 
-    contourers, given: by name; the models come first. paths: of the models, in their order.
-    tolerances_mm: by organ, in place of its own.
+    models, given: by name; the models come first. tolerances_mm: by organ, in place of its own.
     """
 
-    contourers: Mapping[str, Contourer]
-    paths: Sequence[Path]
+    models: Mapping[str, LoadedModel]
     given: Mapping[str, GivenContours]
     tolerances_mm: Mapping[str, float]
 
     @property
     def names(self) -> list[str]:
         """Return the names of models and contours, in their order."""
-        return [*self.contourers, *self.given]
+        return [*self.models, *self.given]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +88,8 @@ def score_cases(
 
     tasks = [_Task.of(case, compared.given) for case in cases]
     if place is None:
-        function = partial(_scored, compared.contourers, compared.tolerances_mm, begin)
+        contourers = {name: Contourer(one.model) for name, one in compared.models.items()}
+        function = partial(_scored, contourers, compared.tolerances_mm, begin)
     else:
         function = partial(_scored_elsewhere, _Order.of(compared))
     found: list[ScoredCase] = []
@@ -170,9 +178,8 @@ class _Order:
 
     @classmethod
     def of(cls, compared: Compared) -> "_Order":
-        contourers = compared.contourers
-        models = map(ModelElsewhere.of, compared.paths, contourers.values())
-        return cls(dict(zip(contourers, models, strict=True)), compared.tolerances_mm)
+        models = {name: ModelElsewhere.of(*one) for name, one in compared.models.items()}
+        return cls(models, compared.tolerances_mm)
 
 
 def _scored_elsewhere(order: _Order, task: _Task) -> ScoredCase:

@@ -7,6 +7,7 @@ from typing import Self
 
 from recontour.contouring.contourer import Contourer
 from recontour.errors import ModelFileError
+from recontour.network import Model
 from recontour.network.model import sha256_of
 from recontour.workflows.findings import AnotherModel
 
@@ -19,9 +20,9 @@ class ModelElsewhere:
     sha256: str
 
     @classmethod
-    def of(cls, path: Path, contourer: Contourer) -> Self:
+    def of(cls, path: Path, model: Model) -> Self:
         """Describe a model that is loaded here."""
-        return cls(path, sha256_of(contourer.model.network))
+        return cls(path, sha256_of(model.network))
 
     def loaded(self) -> Contourer:
         """Return the model; each process loads it once.
