@@ -14,6 +14,7 @@ from recontour.errors import FaultError, OutputError
 from recontour.findings import Finding, FitToStore, ScreenOnly, finding
 from recontour.partials import held_file, held_folder, sweep_once
 from recontour.syncing import make_folders, sync_file, sync_folder, sync_tree
+from recontour.wording import did_you_mean
 
 APPEARED = {errno.EEXIST, errno.ENOTEMPTY}
 MENDABLE = {
@@ -139,7 +140,7 @@ class NotFound(Finding):
         return f"not found; {self.expected} is expected"
 
     def remedy(self) -> str:
-        return f"did you mean {self.similar}?" if self.similar else self.otherwise
+        return did_you_mean([str(self.similar)]) if self.similar else self.otherwise
 
 
 @finding

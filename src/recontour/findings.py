@@ -121,8 +121,10 @@ def _hidden(value: Any) -> Any:
         return Path(HIDDEN)
     if isinstance(value, str):
         return HIDDEN if value else value
+    if isinstance(value, tuple) and all(isinstance(one, tuple) for one in value):
+        return tuple(map(_hidden, value))
     if isinstance(value, tuple):
-        return (HIDDEN,) if value else value
+        return (HIDDEN,)
     raise TypeError(f"a {type(value).__name__} cannot be hidden; use text, a path or a tuple")
 
 

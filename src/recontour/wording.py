@@ -2,6 +2,7 @@
 
 import reprlib
 import unicodedata
+from collections.abc import Sequence
 
 MOST_SHOWN = 60  # characters of a value that a message repeats
 STEERING = ("Cc", "Cf", "Cs")  # Unicode categories that control a terminal, or are half a character
@@ -72,6 +73,28 @@ def agreeing(count: int, one: str, more: str) -> str:
     ('is', 'are')
     """
     return one if count == 1 else more
+
+
+def enumerated(things: Sequence[str], last: str) -> str:
+    """Return things as a sentence lists them. last: the word before the last one.
+
+    >>> enumerated(["a", "b", "c"], "and"), enumerated(["a"], "or")
+    ('a, b and c', 'a')
+    """
+    if len(things) < 2:
+        return "".join(things)
+    return f"{', '.join(things[:-1])} {last} {things[-1]}"
+
+
+def did_you_mean(meant: Sequence[str], last: str = "or") -> str:
+    """Return the question after a misspelt name; empty if no name is alike.
+
+    last: the word before the last one: "or", or "and" if several names were misspelt.
+
+    >>> did_you_mean(["Lens_L", "Lens_R"]), did_you_mean([])
+    ('did you mean Lens_L or Lens_R?', '')
+    """
+    return f"did you mean {enumerated(meant, last)}?" if meant else ""
 
 
 def short(value: float) -> str:

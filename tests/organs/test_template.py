@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from recontour.errors import NamesError
+from recontour.findings import stored_words
 from recontour.organs import Template, read_template, read_user_map
 from recontour.organs.findings import (
     AmbiguousOutputNames,
@@ -61,9 +62,22 @@ def test_one_of_several_names_is_never_chosen_for_the_user(tmp_path: Path) -> No
     with pytest.raises(NamesError) as caught:
         template.refuse_unsuitable(["Brainstem", "Lens_L"])
     assert caught.value.finding == AmbiguousOutputNames(
-        path=path, organs=("Brainstem",), choices=("'HIRNSTAMM' or 'Stamm'",)
+        path=path, organs=("Brainstem",), choices=(("'HIRNSTAMM'", "'Stamm'"),)
     )
-    assert '[output.names] and below it Brainstem = "NAME"' in str(caught.value)
+    assert str(caught.value).endswith(
+        "several names for Brainstem ('HIRNSTAMM' or 'Stamm'); "
+        """add `Brainstem = "NAME"` to the table [output.names], or to the protocol's names"""
+    )
+
+
+def test_each_organ_with_several_names_is_told_with_them_and_no_name_is_stored() -> None:
+    several = AmbiguousOutputNames(
+        organs=("Brainstem", "Lens_L"), choices=(("'a'", "'b'"), ("'c'", "'d'"))
+    )
+    said = "several names for Brainstem ('a' or 'b') and Lens_L ('c' or 'd')"
+    assert several.sentence() == said
+    hidden = "several names for Brainstem ([hidden]) and Lens_L ([hidden])"
+    assert stored_words(several).startswith(hidden)
 
 
 def test_a_protocol_may_have_names_of_its_own(tmp_path: Path) -> None:

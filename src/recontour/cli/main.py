@@ -14,7 +14,7 @@ from typing import NoReturn
 from recontour.cli.answers import Transcript, as_line
 from recontour.cli.failures import FAULT, Failure, failure_of
 from recontour.cli.findings import InterruptedRun, LostOutput
-from recontour.cli.parser import did_you_mean, known_options, parser
+from recontour.cli.parser import known_options, parser, question_about
 from recontour.cli.streams import forgiving_streams
 from recontour.findings import words
 from recontour.launched import Launched, launched
@@ -47,8 +47,8 @@ def _refuse_unknown(command: argparse.ArgumentParser, unknown: Sequence[str]) ->
     words = f"unrecognized arguments: {' '.join(unknown)}"
     known = known_options(command)
     named = [word.partition("=")[0] for word in unknown if word.startswith("--")]
-    meant = did_you_mean(named[0], known) if named else ""
-    command.error(f"{words}; {meant.strip()}" if meant else words)
+    question = question_about(named[0], known) if named else ""
+    command.error(f"{words}; {question}" if question else words)
 
 
 def _run(options: argparse.Namespace, typed: Sequence[str]) -> int:

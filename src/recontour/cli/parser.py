@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from functools import cache
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
 from recontour.cli.completion import SHELLS, completion_script
-from recontour.wording import printable, shown
+from recontour.wording import did_you_mean, printable, shown
 from recontour.workflows.check_folder import USUAL_FOLDS
 
 # The longest path that Linux accepts.
@@ -28,8 +29,10 @@ class _Parser(argparse.ArgumentParser):
         if action.choices is None or value in action.choices:
             return
         choices = list(map(str, action.choices))
-        meant = did_you_mean(str(value), choices)
-        words = f"invalid choice: {shown(value)}; {meant}choose from {', '.join(choices)}"
+        choose = f"choose from {', '.join(choices)}"
+        question = question_about(str(value), choices)
+        help = f"{question} {choose}" if question else choose
+        words = f"invalid choice: {shown(value)}; {help}"
         raise argparse.ArgumentError(action, words)
 
     def error(self, message: str) -> NoReturn:
@@ -57,14 +60,13 @@ class _PrintCompletion(argparse.Action):
 Commands: TypeAlias = "argparse._SubParsersAction[_Parser]"
 
 
-def did_you_mean(typed: str, known: Iterable[str]) -> str:
-    """Return a question that ends with a blank if a word resembles one of those known; else "".
+def question_about(typed: str, known: Iterable[str]) -> str:
+    """Ask whether the word most like a misspelt one was meant; empty if none is alike.
 
-    >>> did_you_mean("contuor", ["contour", "convert"]), did_you_mean("x", ["contour"])
-    ('did you mean contour? ', '')
+    >>> question_about("contuor", ["contour", "convert"]), question_about("x", ["contour"])
+    ('did you mean contour?', '')
     """
-    close = get_close_matches(typed, known, n=1)
-    return f"did you mean {close[0]}? " if close else ""
+    return did_you_mean(get_close_matches(typed, known, n=1))
 
 
 def known_options(command: argparse.ArgumentParser) -> list[str]:
@@ -160,7 +162,8 @@ def _new_file_or_folder(words: str) -> Path:
     """Return the path of a file to write, or of a folder for many; no file gets a folder's name."""
     path = _path(words)
     if words.endswith(SEPARATORS) and not path.is_dir():
-        raise argparse.ArgumentTypeError(f"{words} is no folder; make it first: mkdir {path}")
+        make = f"mkdir {shlex.quote(str(path))}"
+        raise argparse.ArgumentTypeError(f"{words} is no folder; make it first: {make}")
     return path
 
 
@@ -253,8 +256,8 @@ def _add_learning(added: argparse.ArgumentParser) -> None:
         "--iterations",
         type=int,
         metavar="N",
-        help="how many batches of slices it learns from: fewer are faster, more may be better; "
-        "default: the preset's, and more with more patients",
+        help="number of batches to learn from; fewer take less time, more may give better contours "
+        "(default: the preset's, raised for many patients)",
     )
     added.add_argument(
         "--seed",
@@ -376,7 +379,7 @@ def _add_inspect(commands: Commands) -> None:
         type=_new_file,
         metavar="FILE",
         help="also write a page of every case of the cohort with its contours, unusual ones first; "
-        "it replaces an earlier one that nobody edited",
+        "replaces an earlier page of this cohort, unless that was edited",
     )
     added.add_argument(
         "--who",

@@ -1,6 +1,7 @@
 """What a person sees when a command is done: tables and lines."""
 
 import math
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
@@ -63,9 +64,10 @@ def imported(report: "ImportReport", cohort: "Cohort") -> None:
     _notes(report.new_notes)
     old = len(report.notes) - len(report.new_notes)
     if old:
+        inspect = shlex.join(["recontour", "inspect", str(cohort.path)])
         say(
-            f"note: {plural(old, 'note')} on cases that were there before: `recontour inspect "
-            f"{cohort.path}` shows those on contours, and --json shows all"
+            f"note: {plural(old, 'note')} on cases that were there before: `{inspect}` shows "
+            "those on contours, and --json shows all"
         )
 
 
@@ -114,9 +116,10 @@ def undone(
     """
     removed(cases, cohort)
     if following:
+        undo = shlex.join(["recontour", "import", "--undo", str(cohort.path)])
         say(
             f"the import before that brought {plural(len(following), 'case')}; to undo it, too, "
-            f"run `recontour import --undo {cohort.path}` again"
+            f"run `{undo}` again"
         )
 
 

@@ -71,10 +71,13 @@ def remove(cohort: Path | str, cases: Sequence[str] | str) -> tuple[str, ...]:
 
 def _meant(missing: Sequence[str], present: Sequence[str]) -> tuple[str, ...]:
     """Return the cases that missing ones may stand for; none unless each resembles one."""
-    meant = [similar_case(name, present) for name in missing]
-    if None in meant:
-        return ()
-    return tuple(dict.fromkeys(filter(None, meant)))
+    meant: dict[str, None] = {}
+    for name in missing:
+        similar = similar_case(name, present)
+        if similar is None:
+            return ()
+        meant[similar] = None
+    return tuple(meant)
 
 
 def undo_import(cohort: Path | str) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from recontour.findings import Finding, FitToStore, ScreenOnly, finding
-from recontour.wording import agreeing, plural, shown
+from recontour.wording import agreeing, did_you_mean, plural, shown
 
 NAMES_SHOWN = 12
 MAP_TO_CANAL = (
@@ -139,7 +139,7 @@ class NoSuchCase(Finding):
 
     def remedy(self) -> str:
         if self.meant:
-            return f"did you mean {self.meant}?"
+            return did_you_mean([self.meant])
         return f"choose from {listed(self.present)}" if self.present else "the cohort is empty"
 
 
@@ -193,7 +193,7 @@ class NoSuchCases(Finding):
 
     def remedy(self) -> str:
         if self.meant:
-            return f"did you mean {' or '.join(self.meant)}?"
+            return did_you_mean(self.meant, "and")
         return f"choose from {listed(self.present)}" if self.present else "the cohort is empty"
 
 
@@ -292,7 +292,8 @@ class OrgansNotInCohort(Finding):
 
     def remedy(self) -> str:
         choose = f"choose from {', '.join(self.present)}"
-        return f"did you mean {' or '.join(self.meant)}? {choose}" if self.meant else choose
+        question = did_you_mean(self.meant)
+        return f"{question} {choose}" if question else choose
 
 
 # Names

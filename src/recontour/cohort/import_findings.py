@@ -1,12 +1,13 @@
 """What import finds: why a patient is left out, what to note about a case, and what is stored."""
 
+import shlex
 from pathlib import Path
 from typing import Literal
 
 from recontour.cohort.findings import END_WORDS, READ_AGAIN, End, listed
 from recontour.dicom.contour_findings import RoiFinding
 from recontour.findings import Finding, FitToStore, ScreenOnly, finding, words
-from recontour.wording import agreeing, plural
+from recontour.wording import agreeing, did_you_mean, plural
 
 FEW = 3  # scanners or lengths in one line
 
@@ -459,7 +460,7 @@ class UnknownPartialOrgan(Finding):
 
     def remedy(self) -> str:
         if self.meant:
-            return f"did you mean {' or '.join(self.meant)}?"
+            return did_you_mean(self.meant)
         return "write a TG-263 name, or one that the map or --new-organ gives"
 
 
@@ -587,7 +588,7 @@ class SpeltOtherwise(Finding):
         )
 
     def remedy(self) -> str:
-        cohort = self.path or "COHORT"
+        cohort = shlex.quote(str(self.path or "COHORT"))
         return f"if so, take them out again with `recontour import --undo {cohort}`"
 
 

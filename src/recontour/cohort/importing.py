@@ -50,7 +50,7 @@ from recontour.cohort.origins import (
     warnings_on_newcomers,
 )
 from recontour.cohort.partly import Ends, PartialUse, read_partial
-from recontour.cohort.patients import Salt, contradict, passing_salt, salt_if_any
+from recontour.cohort.patients import Salt, contradict, salt_if_any, throwaway_salt
 from recontour.cohort.store import Cohort
 from recontour.cohort.tables import LeftOut, check_tables, fit_row, save_left_out, save_names
 from recontour.cohort.traits import NO_ENDS, notes_on_traits
@@ -283,7 +283,7 @@ def import_archive(
     if not also_from_elsewhere:
         known.refuse_from_elsewhere(newcomers, user_map)
     salt = salt_for_import(cohort)
-    marking = salt or passing_salt()
+    marking = salt or throwaway_salt()
     archive_id = archive_id_of(archive.folder, marking)
     remember_archive(archive.folder, archive_id)
     before = begin_import(cohort.path, archive_id, [one.case_id for one in newcomers])

@@ -80,7 +80,7 @@ class Salt:
         return self.key(f"{what}\0{words}")
 
 
-def passing_salt() -> Salt:
+def throwaway_salt() -> Salt:
     """Return a salt that nobody keeps: what it marks is never recognised again."""
     return Salt(secrets.token_bytes(SALT_BYTES))
 

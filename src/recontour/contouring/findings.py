@@ -2,7 +2,7 @@
 
 from recontour.findings import Finding, FitToStore, ScreenOnly, finding
 from recontour.network.traits import BodyTrait, OrganTrait
-from recontour.wording import plural
+from recontour.wording import did_you_mean, plural
 
 # What a trait is called, and its unit.
 TRAITS: dict[BodyTrait | OrganTrait, tuple[str, str]] = {
@@ -33,7 +33,8 @@ class OrgansNotInModel(Finding):
 
     def remedy(self) -> str:
         choose = f"choose from {', '.join(self.known)}"
-        return f"did you mean {' or '.join(self.meant)}? {choose}" if self.meant else choose
+        question = did_you_mean(self.meant)
+        return f"{question} {choose}" if question else choose
 
 
 @finding

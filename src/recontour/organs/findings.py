@@ -5,7 +5,7 @@ from typing import Literal
 
 from recontour.findings import Finding, FitToStore, ScreenOnly, finding, words
 from recontour.validation import Invalid
-from recontour.wording import plural
+from recontour.wording import did_you_mean, enumerated, plural
 
 SAY_WHICH = "say which with --names"
 EXAMPLE = 'write [names] and below it lines such as "Stamm" = "Brainstem"'
@@ -196,7 +196,8 @@ class NewOrgans(Finding):
     def remedy(self) -> str:
         options = " ".join(f"{NEW_ORGAN} {organ}" for organ in self.mapped_to)
         new = f"a new organ needs {options}"
-        return f"did you mean {' or '.join(self.meant)}? {new}" if self.meant else new
+        question = did_you_mean(self.meant)
+        return f"{question} {new}" if question else new
 
 
 @finding
@@ -300,19 +301,23 @@ class ClashingNames(Finding):
 class AmbiguousOutputNames(Finding):
     """A map has several names for organs, and does not say which the output is to have.
 
-    choices: the names of each organ, in words.
+    choices: the names of each organ.
     """
 
     organs: FitToStore[tuple[str, ...]]
-    choices: ScreenOnly[tuple[str, ...]]
+    choices: ScreenOnly[tuple[tuple[str, ...], ...]]
 
     def sentence(self) -> str:
-        choices = ", ".join(self.choices)
-        return f"the map has several names for {', '.join(self.organs)}: {choices}"
+        """Say which organs, with the names of each."""
+        several = []
+        for organ, names in zip(self.organs, self.choices, strict=True):
+            several.append(f"{organ} ({' or '.join(names)})")
+        return f"several names for {enumerated(several, 'and')}"
 
     def remedy(self) -> str:
-        example = f'{self.organs[0]} = "NAME"'
-        return f"say which is to be written: a line [output.names] and below it {example}"
+        """Say which line to add, and where."""
+        line = f'{self.organs[0]} = "NAME"'
+        return f"add `{line}` to the table [output.names], or to the protocol's names"
 
 
 # What a person may have misspelt in a map that can be used
@@ -425,7 +430,7 @@ class ToleranceOfUnknownOrgan(Finding):
         return f"{self.name} is neither an organ's name in TG-263 nor an organ of the cohort"
 
     def remedy(self) -> str:
-        return f"did you mean {' or '.join(self.meant)}?" if self.meant else TOLERANCES_EXAMPLE
+        return did_you_mean(self.meant) or TOLERANCES_EXAMPLE
 
 
 @finding

@@ -64,13 +64,7 @@ def _each_once(items: tuple[Item, ...]) -> tuple[Item, ...]:
 
 Text = Annotated[str, Strict(), AfterValidator(_fit_for_dicom)]
 Affix = Annotated[str, Strict(), Field(max_length=LONGEST_NAME), AfterValidator(_fit_for_dicom)]
-OutputName = Annotated[
-    str,
-    Strict(),
-    Field(max_length=LONGEST_NAME),
-    AfterValidator(_fit_for_dicom),
-    AfterValidator(_not_blank),
-]
+OutputName = Annotated[Affix, AfterValidator(_not_blank)]
 Label = Annotated[
     str,
     Strict(),
@@ -183,7 +177,7 @@ class Template:
         for organ in organs:
             spellings = self.spellings.get(organ, ())
             if len(spellings) > 1:
-                choices[organ] = " or ".join(map(shown, spellings))
+                choices[organ] = tuple(map(shown, spellings))
         if choices:
             ambiguous = AmbiguousOutputNames(
                 path=self.path,
