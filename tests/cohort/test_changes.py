@@ -86,8 +86,9 @@ def test_a_misspelt_case_is_told_which_is_meant(cohort: Cohort) -> None:
         confirm_sides(cohort.path, [typed])
     with pytest.raises(CohortError, match=f"did you mean {first}\\?"):
         remove(cohort.path, [second, typed])
+    # The cases are in the order of what was typed.
     also = f"{third[:-2]}{third[-1]}{third[-2]}"
-    with pytest.raises(CohortError, match=f"did you mean {first} and {third}\\?"):
+    with pytest.raises(CohortError, match=f"did you mean {third} and {first}\\?"):
         remove(cohort.path, [typed, also])
     with pytest.raises(CohortError, match=f"choose from {first}, {second}, {third}"):
         confirm_sides(cohort.path, ["another"])
