@@ -58,8 +58,15 @@ def test_swapped_sides_stay_in_doubt_until_a_person_confirms_them(cohort: Cohort
     assert cohort[wrong.id].traits.has_doubtful_sides  # none of them was confirmed
     assert confirm_sides(cohort.path, [wrong.id]) == (wrong.id,)
     assert doubtful_sides(cohort) == ()
-    assert cohort[wrong.id].traits.swapped == ("Lens_L",)
+    assert cohort[wrong.id].traits.misplaced == ("Lens_L",)
     assert cohort[wrong.id].volumes_cc == wrong.volumes_cc
+
+
+def test_a_case_of_the_days_before_the_release_is_still_in_doubt(cohort: Cohort) -> None:
+    wrong = add(cohort, 2, Lens_L=box(slice(2, 4), RIGHT), Lens_R=box(slice(2, 4), LEFT))
+    place = wrong.path / "case.json"
+    place.write_text(place.read_text().replace("misplaced", "swapped"))
+    assert cohort[wrong.id].traits == wrong.traits
 
 
 def test_an_organ_without_its_twin_may_lie_on_the_wrong_side(cohort: Cohort) -> None:
@@ -117,6 +124,6 @@ def test_a_case_of_an_earlier_version_has_no_traits(cohort: Cohort) -> None:
 
 
 def test_confirmed_sides_are_not_in_doubt() -> None:
-    swapped = Traits(swapped=("Lens_L",))
-    assert swapped.has_doubtful_sides
-    assert not replace(swapped, sides_confirmed=True).has_doubtful_sides
+    misplaced = Traits(misplaced=("Lens_L",))
+    assert misplaced.has_doubtful_sides
+    assert not replace(misplaced, sides_confirmed=True).has_doubtful_sides

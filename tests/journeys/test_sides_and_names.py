@@ -50,7 +50,7 @@ def test_swapped_sides_are_said_until_they_are_settled(
     assert main(["inspect", str(swapped), "--json"]) == 0
     found = capfd.readouterr().out
     assert {"doubtful_sides", "cut_by_scan"} <= set(kinds(found))
-    assert json.loads(found)["result"]["cases"][0]["traits"]["swapped"] == ["Parotid_L"]
+    assert json.loads(found)["result"]["cases"][0]["traits"]["misplaced"] == ["Parotid_L"]
     assert main(["train", str(swapped), "--out", str(model), *SHORT]) == 2
     assert "nothing is learnt from them" in capfd.readouterr().err
     assert not model.exists()

@@ -15,18 +15,18 @@ from recontour.organs import (
     known_organs,
     listed_organs,
     match_names,
+    misplaced_organs,
     notes_on_map,
     organ_of,
     read_user_map,
-    sides_swapped,
 )
 from recontour.organs.findings import (
     AmbiguousRoiName,
     ContradictoryMapLine,
     EqualClaims,
     IgnoredRoiName,
+    MisplacedOrgan,
     NotAnOrgan,
-    OnOtherSide,
     SwappedSides,
     UnknownRoiName,
     WeakerClaim,
@@ -396,32 +396,49 @@ def test_a_users_map_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_left_is_where_x_is_larger() -> None:
     lie_right = {"Parotid_L": 40.0, "Parotid_R": -38.0, "Lens_L": 20.0, "Brainstem": 0.0}
     lie_wrong = {"Parotid_L": -40.0, "Parotid_R": 38.0, "Lens_L": -20.0, "Lens_R": 25.0}
-    assert sides_swapped(lie_right) == ()
-    assert sides_swapped({**lie_right, "Lens_R": 9.0}) == (), "an organ near the middle is let be"
-    assert sides_swapped(lie_wrong) == (
+    assert misplaced_organs(lie_right) == ()
+    alone = {"Parotid_L": 40.0, "Parotid_R": -38.0, "Brainstem": 0.0}
+    assert misplaced_organs({**alone, "Lens_R": 9.0}) == (), "an organ near the middle is let be"
+    (found,) = misplaced_organs({**alone, "Lens_R": 11.0})
+    assert found == MisplacedOrgan(organ="Lens_R", side="left", past_mm=11.0)
+    assert misplaced_organs(lie_wrong) == (
         SwappedSides(left="Lens_L", right="Lens_R"),
         SwappedSides(left="Parotid_L", right="Parotid_R"),
     )
 
 
-@pytest.mark.parametrize("beside", [{"Larynx": 5.0}, {"Lens_L": 35.0, "Lens_R": -25.0}])
+PAIRS = {"Lens_L": 35.0, "Lens_R": -25.0, "Eye_L": 38.0, "Eye_R": -28.0}
+MIDDLE = {"Larynx": 5.0, "Lens_L": 35.0, "Lens_R": 14.0}  # and a pair that lies on one side
+
+
+@pytest.mark.parametrize("beside", [MIDDLE, PAIRS])
 def test_an_organ_without_its_twin_is_compared_with_the_middle(beside: dict[str, float]) -> None:
-    assert sides_swapped({"Parotid_R": -45.0, **beside}) == ()
-    assert sides_swapped({"Parotid_R": 55.0, **beside}) == (
-        OnOtherSide(organ="Parotid_R", side="left", past_mm=50.0),
+    assert misplaced_organs({"Parotid_R": -45.0, **beside}) == ()
+    assert misplaced_organs({"Parotid_R": 55.0, **beside}) == (
+        MisplacedOrgan(organ="Parotid_R", side="left", past_mm=50.0),
     )
-    assert sides_swapped({"Parotid_L": -45.0, **beside}) == (
-        OnOtherSide(organ="Parotid_L", side="right", past_mm=50.0),
+    assert misplaced_organs({"Parotid_L": -45.0, **beside}) == (
+        MisplacedOrgan(organ="Parotid_L", side="right", past_mm=50.0),
     )
 
 
 def test_a_twin_on_the_same_side_is_found_too() -> None:
     both_left = {"Parotid_L": 60.0, "Parotid_R": 55.0, "Brainstem": 5.0}
-    assert sides_swapped(both_left) == (OnOtherSide(organ="Parotid_R", side="left", past_mm=50.0),)
+    assert misplaced_organs(both_left) == (
+        MisplacedOrgan(organ="Parotid_R", side="left", past_mm=50.0),
+    )
 
 
-def test_nothing_is_said_of_sides_where_nothing_shows_the_middle() -> None:
-    assert sides_swapped({"Parotid_L": -50.0, "Heart": 30.0, "Node": 20.0}) == ()
+@pytest.mark.parametrize(
+    "organs",
+    [
+        {"Parotid_L": -50.0, "Heart": 30.0, "Node": 20.0},
+        {"Parotid_L": 60.0, "Parotid_R": 55.0, "Lens_L": 30.0, "Lens_R": -30.0},
+        {"Parotid_L": -50.0, "Lens_L": 35.0, "Lens_R": -25.0, "Eye_L": 60.0, "Eye_R": 10.0},
+    ],
+)
+def test_nothing_is_said_of_sides_where_nothing_shows_the_middle(organs: dict[str, float]) -> None:
+    assert misplaced_organs(organs) == ()
 
 
 def test_what_a_map_says_stays_on_the_screen(tmp_path: Path) -> None:

@@ -159,7 +159,7 @@ def confirm_sides(cohort: Path | str, cases: Sequence[str]) -> tuple[str, ...]:
     if isinstance(cases, str):
         cases = (cases,)
     for case_id in cases:
-        if not opened[case_id].traits.swapped:
+        if not opened[case_id].traits.misplaced:
             raise CohortError(SidesNotInDoubt(path=opened.path, case=case_id))
     for case_id in cases:
         case = opened[case_id]

@@ -123,7 +123,11 @@ class OriginRecord(_Record):
 class TraitsRecord(_Record):
     """What a person should know of a case's contours; see cohort/traits.py."""
 
-    swapped: Annotated[list[OrganName], Field(max_length=MOST_VOLUMES)] = []
+    misplaced: Annotated[
+        list[OrganName],
+        # The name before the first release.
+        Field(max_length=MOST_VOLUMES, validation_alias=AliasChoices("misplaced", "swapped")),
+    ] = []
     sides_confirmed: bool = False
     cut: EndsRecord = {}
     cord_mm2: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] | None = None

@@ -503,7 +503,7 @@ def _origin_of(record: OriginRecord) -> Origin:
 
 def _traits_of(record: TraitsRecord) -> Traits:
     return Traits(
-        swapped=tuple(record.swapped),
+        misplaced=tuple(record.misplaced),
         sides_confirmed=record.sides_confirmed,
         cut={organ: tuple(ends) for organ, ends in record.cut.items()},
         cord_mm2=record.cord_mm2,

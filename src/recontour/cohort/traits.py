@@ -1,4 +1,4 @@
-"""What a person should know of a case's contours: swapped sides, cut organs, the cord's width.
+"""What a person should know of a case's contours: misplaced organs, cut organs, the cord's width.
 
 They are found once, when a case is stored: from the masks, and from the archive it comes from.
 """
@@ -23,8 +23,8 @@ from recontour.cohort.partly import END_SLICES, Ends, partly_contoured, short_or
 from recontour.findings import Finding
 from recontour.geometry import Grid
 from recontour.geometry.arrays import Mask
-from recontour.organs import names_canal, organ_of, sides_swapped
-from recontour.organs.findings import OnOtherSide, SwappedSides
+from recontour.organs import misplaced_organs, names_canal, organ_of
+from recontour.organs.findings import MisplacedOrgan, SwappedSides
 
 if TYPE_CHECKING:
     from recontour.cohort.case import Case
@@ -39,17 +39,17 @@ WIDEST_CORD_MM2 = 180.0
 class Traits:
     """What a person should know of a case's contours.
 
-    swapped: the organs that lie on the other side than their names say; of a swapped pair, the left
-    one. sides_confirmed: a person said that they are named correctly. cut: by organ, the ends of
-    the scan that it reaches, so that it may go on beyond. cord_mm2: SpinalCord's area on a slice,
-    the median of those that show it; None without one. partly_contoured: by organ, the ends beyond
-    which it goes on in the CT, but is not contoured, as a person said. contoured_whole: the organs
-    that a person said are not, short as they look. shown: by organ, the first and last slice that
-    show it.
+    misplaced: the organs that lie on the other side than their names say; of a swapped pair, the
+    left one. sides_confirmed: a person said that they are named correctly. cut: by organ, the ends
+    of the scan that it reaches, so that it may go on beyond. cord_mm2: SpinalCord's area on a
+    slice, the median of those that show it; None without one. partly_contoured: by organ, the ends
+    beyond which it goes on in the CT, but is not contoured, as a person said. contoured_whole:
+    likewise, the ends beyond which it does not, as a person said. shown: by organ, the first and
+    last slice that show it.
     shares_uid: another structure set, with other content, had the UID of the one that was taken.
     """
 
-    swapped: tuple[str, ...] = ()
+    misplaced: tuple[str, ...] = ()
     sides_confirmed: bool = False
     cut: Mapping[str, tuple[End, ...]] = field(default_factory=dict)
     cord_mm2: float | None = None
@@ -61,7 +61,12 @@ class Traits:
     @property
     def has_doubtful_sides(self) -> bool:
         """Return whether left and right look swapped, and nobody has said that they are not."""
-        return bool(self.swapped) and not self.sides_confirmed
+        return bool(self.misplaced) and not self.sides_confirmed
+
+    def is_settled(self, organ: str, end: End) -> bool:
+        """Return whether a person said if an organ goes on beyond one end of its contours."""
+        said = (self.partly_contoured, self.contoured_whole)
+        return any(end in ends.get(organ, ()) for ends in said)
 
 
 NO_TRAITS = Traits()
@@ -95,7 +100,7 @@ def traits_of(
         slices = np.flatnonzero(mask.any(axis=(1, 2)))
         shown[organ] = int(slices[0]), int(slices[-1])
     return Traits(
-        swapped=tuple(map(_misplaced, sides_swapped(middles_x_mm))),
+        misplaced=tuple(map(_organ_in, misplaced_organs(middles_x_mm))),
         cut=cut,
         cord_mm2=_slice_mm2(masks[CORD], grid) if CORD in masks else None,
         partly_contoured=partly,
@@ -103,7 +108,7 @@ def traits_of(
     )
 
 
-def _misplaced(found: SwappedSides | OnOtherSide) -> str:
+def _organ_in(found: SwappedSides | MisplacedOrgan) -> str:
     """Return the organ that lies on the other side; of a swapped pair, the left one."""
     if isinstance(found, SwappedSides):
         return found.left
@@ -152,7 +157,7 @@ def doubtful_sides(cases: Iterable["Case"], *, left_out: bool = False) -> tuple[
         return ()
     organs: set[str] = set()
     for case in doubtful:
-        organs.update(case.traits.swapped)
+        organs.update(case.traits.misplaced)
     found = DoubtfulSides(
         path=doubtful[0].path.parents[1],  # the cohort
         cases=tuple(case.id for case in doubtful),

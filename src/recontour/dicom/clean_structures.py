@@ -16,7 +16,7 @@ from recontour.dicom.rtstruct_in import Roi, read_rois
 from recontour.dicom.writing import encoded
 from recontour.errors import DicomError
 from recontour.findings import Finding
-from recontour.organs import NameRow, match_drawn, sides_swapped
+from recontour.organs import NameRow, match_drawn, misplaced_organs
 
 NUMBERED = {  # the sequences that hold ROIs, and the keyword that numbers them
     "StructureSetROISequence": "ROINumber",
@@ -54,7 +54,7 @@ def write_structures(
         with reading(source.path):
             content = encoded(_clean(source, organs, pseudonyms))
         path.write_bytes(content)
-    return set(table.rows), sides_swapped(middles_x_mm)
+    return set(table.rows), misplaced_organs(middles_x_mm)
 
 
 def _middle_x_mm(roi: Roi) -> float | None:

@@ -241,14 +241,14 @@ def _written(
     target = place / STRUCTURE_SET
     lost: list[Finding] = []
     try:
-        rows, swapped = write_structures(
+        rows, misplaced = write_structures(
             target, task.structure_set, pseudonyms, user_map, lost.append
         )
     except DicomError as error:
         failure = _not_copied(path, error.finding)
         return _Result(left_out=(failure,), notes=notes)
     if target.exists():
-        notes = (*notes, *task.notes, *(replace(note, path=path) for note in swapped))
+        notes = (*notes, *task.notes, *(replace(note, path=path) for note in misplaced))
     else:
         lost.append(OnlyCtCopied(why=NoRoiToCopy()))
     left_out = tuple(_not_copied(path, finding) for finding in lost)

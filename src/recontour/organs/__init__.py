@@ -7,7 +7,7 @@ user_map     a centre's own map of names
 draft        such a map to fill in, with guesses
 template     how structure sets are written: the map read backwards, colours, labels
 tolerances   a user's own tolerances of the surface DSC
-sides        whether left and right are swapped
+sides        organs on the other side than their names say
 findings     what becomes of a name, and why
 
 Nothing here reads DICOM or needs a network.
@@ -23,7 +23,7 @@ from recontour.organs.names import (
     match_names,
     ordered,
 )
-from recontour.organs.sides import sides_swapped
+from recontour.organs.sides import misplaced_organs
 from recontour.organs.table import (
     Organ,
     OrganName,
@@ -55,6 +55,7 @@ __all__ = [
     "listed_organs",
     "match_drawn",
     "match_names",
+    "misplaced_organs",
     "names_canal",
     "notes_on_map",
     "ordered",
@@ -64,5 +65,4 @@ __all__ = [
     "read_tolerances",
     "read_tolerances_file",
     "read_user_map",
-    "sides_swapped",
 ]

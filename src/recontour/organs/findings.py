@@ -389,7 +389,7 @@ class SwappedSides(Finding):
 
 
 @finding
-class OnOtherSide(Finding):
+class MisplacedOrgan(Finding):
     """A left organ lies on the patient's right, or a right one on the left.
 
     side: where it lies. past_mm: how far from the middle, as other organs show it.

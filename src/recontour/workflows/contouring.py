@@ -38,7 +38,7 @@ from recontour.geometry.arrays import Mask
 from recontour.network import name_of
 from recontour.network.paths import parts_of
 from recontour.network.traits import body_of, organ_traits
-from recontour.organs import Template, sides_swapped
+from recontour.organs import Template, misplaced_organs
 from recontour.progress import Progress, quiet
 from recontour.validation import NotAChoice
 from recontour.wording import shown
@@ -334,7 +334,7 @@ class _Found:
         if self._ranges is None:
             warnings.append(NoRanges())
         warnings += [*self._unlike.values(), *self._in_parts]
-        warnings += sides_swapped(self._middles_x_mm)
+        warnings += misplaced_organs(self._middles_x_mm)
         if len(not_found) > len(self._volumes_cc):
             few = MostOrgansNotFound(found=len(self._volumes_cc), not_found=len(not_found))
             warnings.append(few)
