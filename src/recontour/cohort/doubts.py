@@ -12,7 +12,7 @@ from recontour.cohort.origins import mixed_origins
 from recontour.cohort.store import Cohort
 from recontour.cohort.traits import notes_on_traits
 from recontour.findings import Finding
-from recontour.wording import plural
+from recontour.wording import agreeing, plural
 
 
 def draft_warnings(cases: Sequence[Case]) -> tuple[DraftContours, ...]:
@@ -57,9 +57,9 @@ def doubts_to_keep(cohort: Cohort, cases: Sequence[Case]) -> tuple[str, ...]:
         several = mixed.institutions > 1
         known = f" ({mixed.institutions} institutions)" if several else ""
         others = len(mixed.others)
-        verb = "comes" if others == 1 else "come"
+        come = agreeing(others, "comes", "come")
         kept.append(
-            f"Cohort {cohort.centre}: {others} of {training_cases} {verb} from elsewhere than the "
+            f"Cohort {cohort.centre}: {others} of {training_cases} {come} from elsewhere than the "
             f"others{known}."
         )
     stale = _stale(cohort, cases)

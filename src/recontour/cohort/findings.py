@@ -1,5 +1,8 @@
 """What can be found in a cohort folder: in its files, its arrays and its patients' keys."""
 
+import shlex
+from dataclasses import replace
+from pathlib import Path
 from typing import Literal
 
 from recontour.findings import Finding, FitToStore, ScreenOnly, finding
@@ -30,6 +33,15 @@ def listed(names: tuple[str, ...], most: int = NAMES_SHOWN) -> str:
     return ", ".join([*names[:most], *more])
 
 
+def typed_path(path: Path | None, stand_in: str) -> str:
+    """Return a path as it is typed in a command; without one, what stands for it.
+
+    >>> typed_path(Path("my cohort"), "COHORT"), typed_path(None, "COHORT")
+    ("'my cohort'", 'COHORT')
+    """
+    return shlex.quote(str(path)) if path else stand_in
+
+
 def _typed(cases: tuple[str, ...]) -> str:
     """Return cases as they are typed in a command."""
     return " ".join(cases) if len(cases) <= NAMES_SHOWN else "CASE..."
@@ -50,7 +62,7 @@ class NotACohort(Finding):
     def remedy(self) -> str:
         if self.is_taken:
             return "choose a new folder"
-        dicom = self.path or "DICOM_DIR"
+        dicom = typed_path(self.path, "DICOM_DIR")
         return f"make one with `recontour import {dicom} COHORT`"
 
 
@@ -264,7 +276,7 @@ class NoCases(Finding):
         return "no case is in this cohort"
 
     def remedy(self) -> str:
-        return f"add patients with `recontour import DICOM_DIR {self.path or 'COHORT'}`"
+        return f"add patients with `recontour import DICOM_DIR {typed_path(self.path, 'COHORT')}`"
 
 
 @finding
@@ -370,7 +382,7 @@ class DoubtfulSides(Finding):
         lie = []
         for side, organs in sides:
             if organs:
-                verb = "lies" if len(organs) == 1 else "lie"
+                verb = agreeing(len(organs), "lies", "lie")
                 lie.append(f"{', '.join(organs)} {verb} on the patient's {side}")
         what = " and ".join(lie)
         cases = f"{plural(len(self.cases), 'case')} ({listed(self.cases)})"
@@ -378,7 +390,7 @@ class DoubtfulSides(Finding):
         return f"left and right look swapped in {cases}: {what}{used}"
 
     def remedy(self) -> str:
-        cohort = self.path or "COHORT"
+        cohort = typed_path(self.path, "COHORT")
         return (
             "correct the contours or their names in these structure sets, or the map if it is "
             "wrong, and import with --again; if the names are right, "
@@ -485,9 +497,9 @@ class EarlyEnd(Finding):
         return f"{self.organ}: stops early {self.end}"
 
 
-def _ask_for_extent(doubt: ShortOrgan | EarlyEnd, partial: str) -> str:
-    """Say how a person settles how far an organ is contoured. partial: as for --partial."""
-    confirm = f"`recontour confirm-extent {doubt.path or 'COHORT'} {_typed(doubt.cases)}"
+def _ask_for_extent(doubt: ShortOrgan | EarlyEnd, answer: str) -> str:
+    """Say how a person settles how far an organ is contoured. answer: as for --partial."""
+    confirm = f"confirm-extent {typed_path(doubt.path, 'COHORT')} {_typed(doubt.cases)}"
     return (
         f"look at the contours; where it goes on, {confirm} --partial {partial}`; where "
         f"this is all of it, the same with --whole {doubt.organ}"

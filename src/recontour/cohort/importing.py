@@ -4,6 +4,7 @@ import_patients   patient keys, and cases of one patient
 origins           where patients come from
 history           what the last import did
 masks             structures -> masks
+lacking           what the cases lack, and which names are nobody's
 tables            names.csv and left_out.csv
 """
 
@@ -28,19 +29,18 @@ from recontour.cohort.import_findings import (
     CaseOfAnotherPatient,
     ChangedSource,
     MissingImages,
-    NamesNotMapped,
     NoContouredArea,
     NoKnownOrgan,
     NothingImported,
     NotInArchive,
     NotReadAgain,
-    OrgansLacking,
     PartialNotApplied,
     TooFewSlices,
     UnusableSource,
 )
 from recontour.cohort.import_patients import notes_on_patients, patient_keys, salt_for_import
 from recontour.cohort.journal import change
+from recontour.cohort.lacking import names_not_mapped, organs_lacking
 from recontour.cohort.masks import Structure, masks_of, structures
 from recontour.cohort.origins import (
     KnownOrigins,
@@ -85,7 +85,7 @@ from recontour.organs import (
     ordered,
     read_user_map,
 )
-from recontour.organs.findings import NotApplied, UnknownRoiName
+from recontour.organs.findings import NotApplied
 from recontour.partials import held_folder
 from recontour.progress import Progress, quiet
 
@@ -303,8 +303,12 @@ def import_archive(
     imports = _import_patients(patients, task, place, progress)
     for one in imports:
         notes.extend(replace(note, case=one.case_id) for note in one.notes)
-    report = _report(archive, imports, task, notes, marking)
-    notes.extend(notes_on_newcomers(newcomers, report.added, known))
+    report = _report(archive, imports, cohort.centre, marking)
+    everyone = cohort.readable
+    notes += _notes_on_all(archive, imports, task, everyone)
+    notes += notes_on_newcomers(newcomers, report.added, known)
+    notes += organs_lacking(_cases_of(imports, everyone), everyone)
+    notes += names_not_mapped(report.names, archive.folder)
     save_names(cohort, _counted(imports, fit=True))
     save_left_out(cohort, report.left_out, archive_id)
     end_import(
@@ -731,40 +735,46 @@ def _partial_not_applied(case: Case, partial: Ends) -> tuple[str, ...]:
 def _report(
     archive: Archive,
     imports: Sequence[_CaseImport],
-    task: _Task,
-    notes: list[Finding],
+    centre: str,
     salt: Salt,
 ) -> ImportReport:
-    """Return the report, and add to the notes what concerns several patients.
-
-    salt: of what stands for files that were left out.
-    """
-    cohort = task.cohort
-    added = _ids_of(imports, "added")
-    if added:
-        notes.extend(notes_on_patients(archive, cohort, added))
-    everyone = cohort.readable
-    imported = {one.case_id for one in imports if one.became != "left out"}
-    cases = [case for case in everyone if case.id in imported]
-    notes.extend(_notes_on_contours(cases, everyone))
-    names = _counted(imports)
-    notes.extend(notes_on_map(task.user_map or {}, _roi_names(names)))
-    already_there = _ids_of(imports, "already there")
-    notes.extend(_not_applied(imports, len(already_there)))
-    notes.extend(_notes_on_partial(imports, cases, task.partial))
-    if task.again:
-        notes.extend(_not_met(imports, cohort))
-    notes.extend(_organs_lacking(cases, everyone))
-    notes.extend(_names_not_mapped(names, archive.folder))
+    """Return the report, without notes. salt: of what stands for files that were left out."""
     return ImportReport(
-        added=added,
-        already_there=already_there,
-        left_out=(*_unused(archive, cohort.centre, salt), *_left_out(imports)),
-        names=names,
+        added=_ids_of(imports, "added"),
+        already_there=_ids_of(imports, "already there"),
+        left_out=(*_unused(archive, centre, salt), *_left_out(imports)),
+        names=_counted(imports),
         notes=(),
         skipped=archive.skipped,
         replaced=_ids_of(imports, "replaced"),
     )
+
+def _notes_on_all(
+    archive: Archive,
+    imports: Sequence[_CaseImport],
+    task: _Task,
+    everyone: Sequence[Case],
+) -> list[Finding]:
+    """Return what concerns several patients. everyone: all cases of the cohort."""
+    notes: list[Finding] = []
+    added = _ids_of(imports, "added")
+    if added:
+        notes += notes_on_patients(archive, task.cohort, added)
+    cases = _cases_of(imports, everyone)
+    notes += _notes_on_contours(cases, everyone)
+    notes += notes_on_map(task.user_map or {}, _roi_names(_counted(imports)))
+    notes += _not_applied(imports, len(_ids_of(imports, "already there")))
+    notes += _notes_on_partial(imports, cases, task.partial)
+    if task.again:
+        notes += _not_met(imports, task.cohort)
+    return notes
+
+
+def _cases_of(imports: Iterable[_CaseImport], everyone: Iterable[Case]) -> list[Case]:
+    """Return those of a cohort's cases that an import met."""
+    imported = {one.case_id for one in imports if one.became != "left out"}
+    return [case for case in everyone if case.id in imported]
+
 
 
 def _not_applied(imports: Iterable[_CaseImport], there: int) -> Iterator[Finding]:
@@ -805,41 +815,6 @@ def _not_met(imports: Iterable[_CaseImport], cohort: Cohort) -> Iterator[Finding
     others = tuple(case_id for case_id in cohort.case_ids if case_id not in met)
     if others:
         yield NotInArchive(cases=others)
-
-
-def _organs_lacking(cases: Sequence[Case], everyone: Sequence[Case]) -> Iterator[Finding]:
-    """Yield a finding if some cases lack organs that others of the cohort have."""
-    known: set[str] = set()
-    for case in everyone:
-        known.update(case.organs)
-    lacking: Counter[str] = Counter()
-    incomplete = []
-    for case in cases:
-        absent = known.difference(case.organs)
-        lacking.update(sorted(absent))
-        if absent:
-            incomplete.append(case.id)
-    if incomplete:
-        fewest_first = sorted(lacking, key=lambda organ: (lacking[organ], organ))
-        yield OrgansLacking(
-            cases=tuple(incomplete),
-            of=len(cases),
-            organs=tuple(fewest_first),
-            counts=tuple(lacking[organ] for organ in fewest_first),
-        )
-
-
-def _names_not_mapped(names: Iterable[tuple[NameRow, int]], archive: Path) -> Iterator[Finding]:
-    """Yield a finding if some ROI names are no known organ's, or may be several organs'."""
-    unknown: set[str] = set()
-    ambiguous: set[str] = set()
-    for row, _ in names:
-        if row.status == "ambiguous":
-            ambiguous.add(row.roi_name)
-        elif isinstance(row.reason, UnknownRoiName):
-            unknown.add(row.roi_name)
-    if unknown or ambiguous:
-        yield NamesNotMapped(path=archive, unknown=len(unknown), ambiguous=len(ambiguous))
 
 
 def _notes_on_contours(cases: Sequence[Case], everyone: Sequence[Case]) -> list[Finding]:
