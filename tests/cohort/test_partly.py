@@ -1,5 +1,6 @@
 """Beyond the drawn part of an organ nobody knows: neither training nor scoring counts it."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from recontour.cohort.import_findings import (
     PartialWithoutEffect,
     UnknownPartialOrgan,
 )
-from recontour.cohort.partly import Ends, read_partial, short_organs
+from recontour.cohort.partly import Ends, read_ends, short_organs
 from recontour.cohort.traits import NO_ENDS, notes_on_traits
 from recontour.errors import CohortError, NamesError, SettingsError
 from recontour.evaluation.figures import draw
@@ -68,14 +69,14 @@ def cohort(tmp_path: Path) -> Cohort:
 def test_what_lies_beyond_the_drawn_part_is_unknown(
     cohort: Cohort, ends: tuple[str, ...], known: range
 ) -> None:
-    partial = read_partial([f"SpinalCord={end}" for end in ends])
+    partial = read_ends([f"SpinalCord={end}" for end in ends])
     case = add(cohort, 1, cord(10, 15), partial)
     assert np.flatnonzero(case.known_slices("SpinalCord")).tolist() == list(known)
     assert not case.known_slices("Larynx").any()
 
 
 def test_nothing_lies_beyond_the_end_of_the_scan(cohort: Cohort) -> None:
-    case = add(cohort, 1, cord(0, 20), read_partial(["SpinalCord"]))
+    case = add(cohort, 1, cord(0, 20), read_ends(["SpinalCord"]))
     assert case.traits.partly_contoured == {"SpinalCord": ("above",)}
     assert notes_on_traits([case], [case]) == [
         PartlyContoured(organ="SpinalCord", cases=(case.id,), of=1)
@@ -83,7 +84,7 @@ def test_nothing_lies_beyond_the_end_of_the_scan(cohort: Cohort) -> None:
 
 
 def test_batches_do_not_ask_for_what_is_unknown(cohort: Cohort) -> None:
-    case = add(cohort, 1, cord(10, 15), read_partial(["SpinalCord"]))
+    case = add(cohort, 1, cord(10, 15), read_ends(["SpinalCord"]))
     recipe = replace(PRESETS["compact"].train, iterations=1, batch=32, organ_share=0.0, views=1)
     batches = Batches([case], ["SpinalCord"], Preprocessing(4.0, 17, (-200.0, 400.0)), recipe, 0)
     batch = batches[0]
@@ -93,7 +94,7 @@ def test_batches_do_not_ask_for_what_is_unknown(cohort: Cohort) -> None:
 
 def test_slices_beyond_the_drawn_part_are_not_scored(cohort: Cohort) -> None:
     whole = add(cohort, 1, cord(10, 15))
-    part = add(cohort, 2, cord(10, 15), read_partial(["SpinalCord"]))
+    part = add(cohort, 2, cord(10, 15), read_ends(["SpinalCord"]))
     drawn = [("SpinalCord", cord(5, 30))]
     ((too_long, _),) = score_masks(whole, "S", drawn)
     ((right, mask),) = score_masks(part, "S", drawn)
@@ -114,7 +115,7 @@ def test_slices_beyond_the_drawn_part_are_not_scored(cohort: Cohort) -> None:
 
 
 def test_a_part_has_no_size_that_a_whole_organ_is_measured_by(cohort: Cohort) -> None:
-    part = add(cohort, 1, cord(10, 15), read_partial(["SpinalCord"]))
+    part = add(cohort, 1, cord(10, 15), read_ends(["SpinalCord"]))
     whole = add(cohort, 2, cord(10, 15))
     assert "height_mm" in measured([whole], ["SpinalCord"]).organs["SpinalCord"]
     ranges = measured([part], ["SpinalCord"]).organs["SpinalCord"]
@@ -122,7 +123,7 @@ def test_a_part_has_no_size_that_a_whole_organ_is_measured_by(cohort: Cohort) ->
 
 
 def test_nnunet_gets_no_organ_in_part(cohort: Cohort, tmp_path: Path) -> None:
-    part = add(cohort, 1, cord(10, 15), read_partial(["SpinalCord"]))
+    part = add(cohort, 1, cord(10, 15), read_ends(["SpinalCord"]))
     whole = add(cohort, 2, cord(5, 30))
     written = export(cohort.path, tmp_path / "Dataset001_North", format="nnunet")
     assert written.cases == (whole.id,)
@@ -180,6 +181,7 @@ def test_an_extent_is_confirmed_of_all_cases_or_of_none(cohort: Cohort) -> None:
         (SettingsError, {"whole": "SpinalCord", "partial": "SpinalCord"}),
         (NamesError, {"partial": "Spinal_Cord"}),
         (CohortError, {"whole": "Larynx"}),
+        (NamesError, {"whole": "Spinal_Cord"}),
     ]
     for error, answer in wrong:
         with pytest.raises(error):
@@ -204,10 +206,20 @@ def test_an_organ_that_reaches_the_scan_s_end_is_not_called_whole(cohort: Cohort
 
 
 def test_a_case_of_the_days_before_the_release_is_still_partly_contoured(cohort: Cohort) -> None:
-    case = add(cohort, 1, cord(10, 15), read_partial(["SpinalCord"]))
+    case = add(cohort, 1, cord(10, 15), read_ends(["SpinalCord"]))
     place = case.path / "case.json"
     place.write_text(place.read_text().replace("partly_contoured", "partly_drawn"))
     assert cohort[case.id].traits == case.traits
+
+
+def test_a_case_that_was_confirmed_to_be_whole_before_the_release_still_is(cohort: Cohort) -> None:
+    case = add(cohort, 1, cord(10, 15))
+    confirm_extent(cohort.path, case.id, whole="SpinalCord")
+    place = case.path / "case.json"
+    record = json.loads(place.read_text())
+    record["traits"]["contoured_whole"] = ["SpinalCord"]
+    place.write_text(json.dumps(record))
+    assert cohort[case.id].traits.contoured_whole == {"SpinalCord": ("below", "above")}
 
 
 def test_few_cases_say_nothing_of_a_usual_length(cohort: Cohort) -> None:
@@ -231,12 +243,18 @@ def test_an_import_says_what_it_did_not_apply_and_reading_again_forgets_nothing(
         again = import_dicom(archive, cohort, partial=partial, again=True)
         assert PartlyContoured(organ="Brainstem", cases=(name,), of=1) in again.notes
         assert Cohort.open(cohort)[name].traits.partly_contoured == {"Brainstem": ("below",)}
+    united = import_dicom(archive, cohort, partial=["Brainstem=above"], again=True)
+    assert united.replaced == ()  # above, it reaches the scan's end
+    assert Cohort.open(cohort)[name].traits.partly_contoured == {"Brainstem": ("below",)}
     applied = import_dicom(archive, cohort, partial=["Brainstem"])
     assert not any(isinstance(note, PartialNotApplied) for note in applied.notes)
     confirm_extent(cohort, [name], whole="Brainstem")
     assert import_dicom(archive, cohort, again=True).replaced == ()
     traits = Cohort.open(cohort)[name].traits
-    assert (traits.partly_contoured, traits.contoured_whole) == ({}, ("Brainstem",))
+    assert (traits.partly_contoured, traits.contoured_whole) == (
+        {},
+        {"Brainstem": ("below", "above")},
+    )
 
 
 def test_an_import_says_which_partial_organs_have_no_effect(tmp_path: Path) -> None:
@@ -252,14 +270,14 @@ def test_an_import_says_which_partial_organs_have_no_effect(tmp_path: Path) -> N
 
 
 def test_ends_add_up() -> None:
-    assert read_partial(["SpinalCord=above", "SpinalCord=below"]) == read_partial(["SpinalCord"])
-    assert read_partial(["Myelon_x"], ["Myelon_x"]) == {"Myelon_x": ("below", "above")}
+    assert read_ends(["SpinalCord=above", "SpinalCord=below"]) == read_ends(["SpinalCord"])
+    assert read_ends(["Myelon_x"], ["Myelon_x"]) == {"Myelon_x": ("below", "above")}
 
 
 def test_another_end_or_a_misspelt_organ_is_refused() -> None:
     with pytest.raises(NamesError) as caught:
-        read_partial(["SpinalCord=left"])
+        read_ends(["SpinalCord=left"])
     assert isinstance(caught.value.finding, NotAChoice)
     with pytest.raises(NamesError, match=r"did you mean SpinalCord\?") as caught:
-        read_partial(["Spinal_Cord"])
+        read_ends(["Spinal_Cord"])
     assert isinstance(caught.value.finding, UnknownPartialOrgan)

@@ -16,7 +16,6 @@ from recontour.assess.own_page import own_page_at, sealed
 from recontour.assess.pictures import overlay_on
 from recontour.cohort import Case, Cohort, notices_of, patient_names
 from recontour.cohort.doubts import draft_warnings
-from recontour.cohort.early_ends import early_ends
 from recontour.cohort.findings import (
     END_WORDS,
     CordCalledCanal,
@@ -28,8 +27,9 @@ from recontour.cohort.findings import (
     ShortOrgan,
     UnusualSize,
 )
+from recontour.cohort.lengths import LengthDoubt, lengths_settled
 from recontour.cohort.origins import mixed_origins
-from recontour.cohort.partly import FEWEST_OTHERS, short_organs
+from recontour.cohort.partly import FEWEST_OTHERS
 from recontour.cohort.patients import doubt
 from recontour.cohort.sizes import (
     LARGEST_Z,
@@ -37,7 +37,6 @@ from recontour.cohort.sizes import (
     OrganSummary,
     Sizes,
     Spread,
-    lengths_settled,
     organ_summaries,
     unusual_sizes,
 )
@@ -122,16 +121,17 @@ def write_cohort_page(
     cases: Sequence[Case],
     damaged: Sequence[DamagedCase],
     sizes: Mapping[str, Sizes],
+    lengths: Sequence[LengthDoubt],
     progress: Progress = quiet,
 ) -> None:
     """Write a page of every case with its contours, whole or not at all.
 
     It replaces the cohort's earlier page, unless somebody has edited it, and no other file. The
-    page names no patient, folder or file. sizes: by case.
+    page names no patient, folder or file. sizes: by case. lengths: as `length_doubts` gives.
 
     Raises: OutputError: another file exists, or the page cannot be written there.
     """
-    reasons = _reasons(cases, sizes)
+    reasons = _reasons(cases, sizes, lengths)
     summaries = organ_summaries(sizes)
     patients = patient_names(cases)
     shown = []
@@ -145,7 +145,7 @@ def write_cohort_page(
         "date": datetime.datetime.now(datetime.UTC).date(),
         "version": metadata.version("recontour"),
         "patients": len(set(patients.values())),
-        "notices": _notices(cohort, cases, damaged),
+        "notices": _notices(cohort, cases, damaged, lengths),
         "cases": shown,
         "summaries": summaries,
         "organs": list(summaries),
@@ -176,14 +176,17 @@ def _most_unusual_first(
 
 
 def _notices(
-    cohort: Cohort, cases: Sequence[Case], damaged: Sequence[DamagedCase]
+    cohort: Cohort,
+    cases: Sequence[Case],
+    damaged: Sequence[DamagedCase],
+    lengths: Sequence[LengthDoubt],
 ) -> tuple[str, ...]:
     """Return what a reader must know first."""
     notices = list(notices_of(cohort.notices, cases))
     found: list[Finding | None] = [
         mixed_origins(cases),
         doubt(cases),
-        *notes_on_traits(cases, cases),
+        *notes_on_traits(cases, cases, lengths),
     ]
     notices += [as_notice(one) for one in found if one]
     for case in damaged:
@@ -248,21 +251,25 @@ def _shown(
     )
 
 
-def _reasons(cases: Sequence[Case], sizes: Mapping[str, Sizes]) -> dict[str, list[Reason]]:
+def _reasons(
+    cases: Sequence[Case],
+    sizes: Mapping[str, Sizes],
+    lengths: Sequence[LengthDoubt],
+) -> dict[str, list[Reason]]:
     """Return why to look at each case, by case. sizes: by case."""
     reasons: dict[str, list[Reason]] = {case.id: [] for case in cases}
     for case in cases:
         reasons[case.id] += doubtful_sides([case])
         reasons[case.id] += shared_source_uids([case])
-        reasons[case.id] += short_organs([case], cases)
+    for one in lengths:
+        for case_id in one.cases:
+            reasons[case_id].append(one.of_case(case_id))
+    for case in cases:
         reasons[case.id] += canals([case])
         reasons[case.id] += wide_cords([case])
-    for early in early_ends(cases, cases):
-        for case_id in early.cases:
-            reasons[case_id].append(replace(early, cases=(case_id,)))
-    for one in unusual_sizes(sizes, lengths_settled(cases)):
-        assert one.case
-        reasons[one.case].append(one)
+    for unusual in unusual_sizes(sizes, lengths_settled(cases, lengths)):
+        assert unusual.case
+        reasons[unusual.case].append(unusual)
     for case in cases:
         reasons[case.id] += draft_warnings([case])
     return reasons

@@ -420,8 +420,8 @@ def _add_confirm_extent(commands: Commands) -> None:
     )
     answer.add_argument(
         "--whole",
-        metavar="ORGAN",
-        help="this is all of it; takes back --partial, too",
+        metavar="ORGAN[=END]",
+        help="this is all of it; takes back --partial, and the reverse, at the same end",
     )
     _add_json(added)
 

@@ -6,8 +6,8 @@ import_patients   patient keys, and notes on cases of one patient
 origins           where patients come from
 store             the cohort folder              case         one CT and its organs
 records           cohort.json and case.json      tables       names.csv and left_out.csv
-traits            swapped sides, cut organs, wide cords     partly  partly contoured organs
-early_ends        long organs that stop early
+traits            misplaced, cut organs, wide cords         partly  partly contoured organs
+lengths           short contours and early ends             early_ends  long organs that stop early
 sizes             how large organs are, and which are unlike the other cases'
 who               whose a case is, from the DICOM that was imported
 arrays            ct.npy and masks.npy           open_arrays  those that are mapped now

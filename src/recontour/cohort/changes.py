@@ -8,7 +8,6 @@ from pathlib import Path
 from recontour.cohort.case import Case, similar_case
 from recontour.cohort.findings import (
     CasesReadAgain,
-    End,
     NoCaseNamed,
     NoSuchCases,
     NothingBeyond,
@@ -19,7 +18,7 @@ from recontour.cohort.findings import (
 )
 from recontour.cohort.history import imports_left, read_history, write_history
 from recontour.cohort.journal import change
-from recontour.cohort.partly import read_partial
+from recontour.cohort.partly import Ends, read_ends, united, without
 from recontour.cohort.records import MOST_RECORD_BYTES
 from recontour.cohort.store import Cohort
 from recontour.cohort.tables import empty_table
@@ -176,15 +175,16 @@ def confirm_extent(
 ) -> tuple[str, ...]:
     """Say whether an organ that looks short is partly contoured in some cases, or whole.
 
-    All cases are checked before any is changed. Either answer ends the doubt and takes back the
-    other one.
+    All cases are checked before any is changed. Either answer ends the doubt. It holds for the ends
+    that it names, and takes back the other one there; what was said of the other end stays.
 
     Args:
         cohort: A cohort folder.
         cases: The cases' names, as `inspect` shows them.
         partial: The organ that goes on beyond its contours, such as "SpinalCord" or, at one end
             only, "SpinalCord=below". There it is unknown: nothing is learnt or scored.
-        whole: The organ that does not.
+        whole: The organ that does not go on, such as "SpinalCord" or, at one end only,
+            "SpinalCord=above".
 
     Returns:
         The cases that are changed now.
@@ -192,7 +192,7 @@ def confirm_extent(
     Raises:
         CohortError: There is no such cohort or case, the organ is not contoured in a case, or it
             reaches the scan's end there, so that no slice lies beyond.
-        NamesError: `partial` is not understood.
+        NamesError: `partial` or `whole` is not understood.
         SettingsError: Neither or both of `partial` and `whole` were given.
 
     Examples:
@@ -204,35 +204,29 @@ def confirm_extent(
         raise SettingsError(OneExtentAnswer())
     opened = Cohort.open(cohort)
     names = (cases,) if isinstance(cases, str) else tuple(cases)
-    ends = read_partial([partial], opened.organs) if partial else {}
-    (organ,) = ends or (str(whole),)
+    if partial is not None:
+        ends = read_ends([partial], opened.organs)
+    else:
+        ends = read_ends([str(whole)], opened.organs, "--whole")
     for name in names:
-        _refuse_no_effect(opened[name], opened, organ, ends.get(organ, ()))
+        _refuse_no_contour(opened[name], opened, ends)
+        if partial is not None:
+            _refuse_no_effect(opened[name], opened, ends)
     for name in names:
         case = opened[name]
-        goes_on = _inside_scan(case, organ, ends.get(organ, ()))
-        partly = {**case.traits.partly_contoured, organ: goes_on}
-        confirmed = {*case.traits.contoured_whole, organ}
-        if goes_on:
-            confirmed.remove(organ)
+        partly, is_all = case.traits.partly_contoured, case.traits.contoured_whole
+        if partial is not None:
+            beyond = _inside_scan(case, ends)
+            partly, is_all = united(partly, beyond), without(is_all, beyond)
         else:
-            del partly[organ]
-        whole_organs = tuple(sorted(confirmed))
-        traits = replace(case.traits, partly_contoured=partly, contoured_whole=whole_organs)
-        _set_traits(case, traits)
+            partly, is_all = without(partly, ends), united(is_all, ends)
+        _set_traits(case, replace(case.traits, partly_contoured=partly, contoured_whole=is_all))
     return names
 
 
-def _refuse_no_effect(
-    case: Case,
-    cohort: Cohort,
-    organ: str,
-    ends: Sequence[End],
-) -> None:
-    """Raise CohortError if a case lacks an organ, or no slice of it lies beyond the ends.
-
-    ends: where the organ is said to go on; none for one that is contoured whole.
-    """
+def _refuse_no_contour(case: Case, cohort: Cohort, ends: Ends) -> None:
+    """Raise CohortError if a case lacks the organ of which something is said."""
+    (organ,) = ends
     if organ not in case.organs:
         raise CohortError(
             OrganNotContoured(
@@ -242,21 +236,25 @@ def _refuse_no_effect(
                 present=case.organs,
             )
         )
-    if ends and not _inside_scan(case, organ, ends):
+
+
+def _refuse_no_effect(case: Case, cohort: Cohort, ends: Ends) -> None:
+    """Raise CohortError if no slice lies beyond the ends where an organ is said to go on."""
+    ((organ, beyond),) = ends.items()
+    if not _inside_scan(case, ends):
         raise CohortError(
             NothingBeyond(
                 path=cohort.path,
                 case=case.id,
                 organ=organ,
-                ends=tuple(ends),
+                ends=beyond,
             )
         )
 
 
-def _inside_scan(case: Case, organ: str, ends: Sequence[End]) -> tuple[End, ...]:
+def _inside_scan(case: Case, ends: Ends) -> Ends:
     """Return the ends at which an organ's contours stop before the scan does."""
-    at_scan_s_end = case.traits.cut.get(organ, ())
-    return tuple(end for end in ends if end not in at_scan_s_end)
+    return without(ends, case.traits.cut)
 
 
 def _set_traits(case: Case, traits: Traits) -> None:

@@ -4,67 +4,102 @@ How long the contour of such an organ is depends on the scan. Where it stops is 
 from the ends of other organs of the same case, such as the lower end of the brain stem.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from recontour.cohort.findings import EarlyEnd, End
-from recontour.cohort.partly import ENDS, FEWEST_OTHERS, short_organs
+from recontour.cohort.partly import ENDS, FEWEST_OTHERS
 from recontour.geometry.arrays import Floats, Mask
 from recontour.organs import organ_of
 
 if TYPE_CHECKING:
     from recontour.cohort.case import Case
 
-# Measured on 183 patients of three centres (OpenKBP): docs/decisions/052-partly-contoured.md. The
-# upper ends of long organs lie at other organs, and vary less.
-FURTHER_MM: Mapping[End, float] = {"below": 40.0, "above": 20.0}
+# The upper one was chosen on one centre of OpenKBP, and measured on two others; the lower one was
+# chosen on all three (docs/decisions/052-partly-contoured.md). The upper ends of long organs lie at
+# other organs, and vary less.
+FURTHER_MM: Mapping[End, float] = {"below": 40.0, "above": 25.0}
 NEARLY_ALL = 0.9  # of the other cases whose CT shows it
+SLACK_MM = 1e-6  # for rounding
 
-Landmark = tuple[str, End]  # an organ, and which end of it
+OrganEnd = tuple[str, End]
 
 
 @dataclass(frozen=True, slots=True)
-class _Stops:
-    """Where one organ's contours stop towards one end of the scan, in the cases that have it.
+class _Ends:
+    """Where organs and scans end, in some cases.
 
-    past_mm: (case, landmark), how far they go past each landmark, in the direction of that end; NaN
-    where a case lacks the landmark. is_last: (case,), whether the contour ends there, and not only
-    the scan or what was drawn of it. room_mm: (case,), how far the CT goes on.
+    heights_mm: by organ and end, z (case,); NaN where a case lacks the organ. is_last: likewise,
+    whether the contour ends there, and not only the scan or what was drawn of it. scans_mm: by end
+    of the scan, z (case,). landmarks_mm: the ends of organs that end within the head and neck, z
+    (case, landmark); NaN where a case does not show them.
     """
 
-    past_mm: Floats
-    is_last: Mask
-    room_mm: Floats
+    heights_mm: Mapping[OrganEnd, Floats]
+    is_last: Mapping[OrganEnd, Mask]
+    scans_mm: Mapping[End, Floats]
+    landmarks_mm: Floats
 
-    def is_early(self, place: int, further_mm: float) -> bool:
-        """Return whether nearly all other cases go on, at least so much further than this one.
+    def stops_early(
+        self,
+        place: int,
+        organ: str,
+        end: End,
+        further_mm: float,
+    ) -> bool:
+        """Return whether a long organ stops early at one end in one case. place: the case's.
 
-        Others that stop at the end of their scan before that say nothing. Of the landmarks, those
-        count that enough others have; they may differ, and then the middle one decides.
+        There, the CT goes on at least so much further, and so does the organ in nearly all others.
         """
-        if not self.is_last[place] or self.room_mm[place] < further_mm:
+        upwards = 1.0 if end == "above" else -1.0
+        stops_mm = upwards * self.heights_mm[organ, end]
+        is_last = self.is_last[organ, end]
+        room_mm = upwards * self.scans_mm[end][place] - stops_mm[place]
+        if not is_last[place] or room_mm < further_mm - SLACK_MM:
             return False
-        own_mm = self.past_mm[place]
-        goes_on = self.past_mm >= own_mm + further_mm
-        stops = (self.past_mm < own_mm + further_mm) & self.is_last[:, None]
-        stops[place] = False
-        others = goes_on.sum(axis=0) + stops.sum(axis=0)
-        enough = others >= FEWEST_OTHERS
-        if not enough.any():
-            return False
-        shares = goes_on.sum(axis=0)[enough] / others[enough]
-        return bool(np.median(shares) >= NEARLY_ALL)
+        past_mm = stops_mm[:, None] - upwards * self.landmarks_mm
+        wanted_mm = past_mm[place] + further_mm - SLACK_MM
+        others_mm, others_last = np.delete(past_mm, place, 0), np.delete(is_last, place)
+        return _nearly_all_go_on(others_mm, others_last, wanted_mm)
 
 
-def early_ends(cases: Sequence["Case"], among: Sequence["Case"]) -> list[EarlyEnd]:
+def _nearly_all_go_on(past_mm: Floats, is_last: Mask, wanted_mm: Floats) -> bool:
+    """Return whether a long organ goes on as far as wanted in nearly all cases that show it.
+
+    Cases in which only the scan ends before that say nothing. Of the landmarks that enough cases
+    have, the one counts past which the organ differs least.
+
+    past_mm: how far it goes past each landmark, (case, landmark); NaN without the landmark.
+    is_last: whether it ends there, (case,). wanted_mm: by landmark.
+    """
+    goes_on = past_mm >= wanted_mm
+    stops = (past_mm < wanted_mm) & is_last[:, None]
+    cases = (goes_on | stops).sum(axis=0)
+    enough = cases >= FEWEST_OTHERS
+    if not enough.any():
+        return False
+    shares = goes_on.sum(axis=0)[enough] / cases[enough]
+    spread_mm = np.nanstd(past_mm[:, enough], axis=0)
+    return bool(shares[np.argmin(spread_mm)] >= NEARLY_ALL)
+
+
+def early_ends(
+    cases: Sequence["Case"],
+    among: Sequence["Case"],
+    spoken_of: Collection[tuple[str, str]] = (),
+    further_mm: Mapping[End, float] = FURTHER_MM,
+) -> list[EarlyEnd]:
     """Return a finding for each long organ and end at which its contour stops early in some cases.
 
     Organs that leave every scan of the head and neck are judged, such as the cord. The CT must go
-    on, and no person has said how far the organ is contoured. A contour that `short_organs` speaks
-    of is left to that. among: all cases of the cohort, with which they are compared.
+    on, and no person has said how far the organ is contoured at that end.
+
+    among: all cases of the cohort, with which they are compared. spoken_of: case and organ of
+    contours that are left out, since something else is said of their length. further_mm: by end,
+    how much further the others go on.
 
     >>> from recontour.cohort import Cohort
     >>> south = list(Cohort.open("south"))
@@ -72,20 +107,16 @@ def early_ends(cases: Sequence["Case"], among: Sequence["Case"]) -> list[EarlyEn
     []
     """
     asked = {case.id for case in cases}
-    spoken_of: set[tuple[str, str]] = set()
-    for short in short_organs(cases, among):
-        assert short.organ
-        spoken_of.update((case, short.organ) for case in short.cases)
+    ends = _ends_of(among)
     notes = []
     for organ in _long_organs(cases):
-        having = [case for case in among if organ in case.traits.shown]
         for end in ENDS:
-            stops = _stops(having, organ, end)
             early = []
-            for place, case in enumerate(having):
-                is_open = case.id in asked and (case.id, organ) not in spoken_of
-                is_settled = _is_settled(case, organ)
-                if is_open and not is_settled and stops.is_early(place, FURTHER_MM[end]):
+            for place, case in enumerate(among):
+                if case.id not in asked or (case.id, organ) in spoken_of:
+                    continue
+                is_settled = case.traits.is_settled(organ, end)
+                if not is_settled and ends.stops_early(place, organ, end, further_mm[end]):
                     early.append(case.id)
             if early:
                 found = EarlyEnd(
@@ -93,7 +124,7 @@ def early_ends(cases: Sequence["Case"], among: Sequence["Case"]) -> list[EarlyEn
                     organ=organ,
                     end=end,
                     cases=tuple(early),
-                    further_mm=FURTHER_MM[end],
+                    further_mm=further_mm[end],
                 )
                 notes.append(found)
     return notes
@@ -106,57 +137,33 @@ def _long_organs(cases: Sequence["Case"]) -> list[str]:
     return sorted(organ for organ in organs if organ_of(organ).goes_on)
 
 
-def _is_settled(case: "Case", organ: str) -> bool:
-    """Return whether a person said how far an organ is contoured."""
-    return organ in case.traits.contoured_whole or organ in case.traits.partly_contoured
-
-
-def _stops(having: Sequence["Case"], organ: str, end: End) -> _Stops:
-    """Measure where an organ stops towards one end of the scan, in the cases that have it."""
-    stops_mm = np.array([_height_mm(case, organ, end, end) for case in having])
-    ends_mm = np.array([_scan_end_mm(case, end) for case in having])
-    by_case = [dict(_landmarks_mm(case, end)) for case in having]
-    landmarks = sorted(set().union(*by_case))
-    past_mm = np.full((len(having), len(landmarks)), np.nan)
-    for place, heights_mm in enumerate(by_case):
-        for column, landmark in enumerate(landmarks):
-            if landmark in heights_mm:
-                past_mm[place, column] = stops_mm[place] - heights_mm[landmark]
-    return _Stops(
-        past_mm=past_mm,
-        is_last=np.array([_is_last(case, organ, end) for case in having]),
-        room_mm=ends_mm - stops_mm,
-    )
-
-
-def _landmarks_mm(case: "Case", towards: End) -> Iterator[tuple[Landmark, float]]:
-    """Yield the ends of organs that end within the head and neck, and their heights."""
-    for organ in case.traits.shown:
-        if organ_of(organ).goes_on:
-            continue
-        for end in ENDS:
-            if _is_last(case, organ, end):
-                yield (organ, end), _height_mm(case, organ, end, towards)
+def _ends_of(cases: Sequence["Case"]) -> _Ends:
+    """Measure where organs and scans end in some cases."""
+    organs: set[str] = set()
+    for case in cases:
+        organs.update(case.traits.shown)
+    keys = [(organ, end) for organ in sorted(organs) for end in ENDS]
+    heights_mm = {key: np.full(len(cases), np.nan) for key in keys}
+    is_last = {key: np.zeros(len(cases), dtype=bool) for key in keys}
+    scans_mm: dict[End, Floats] = {end: np.empty(len(cases)) for end in ENDS}
+    for place, case in enumerate(cases):
+        z_mm, half_mm = np.asarray(case.grid.slice_z_mm), case.grid.slice_thickness_mm / 2
+        lower_mm, upper_mm = z_mm - half_mm, z_mm + half_mm
+        scans_mm["below"][place], scans_mm["above"][place] = lower_mm[0], upper_mm[-1]
+        for organ, (first, last) in case.traits.shown.items():
+            heights_mm[organ, "below"][place] = lower_mm[first]
+            heights_mm[organ, "above"][place] = upper_mm[last]
+            for end in ENDS:
+                is_last[organ, end][place] = _is_last(case, organ, end)
+    shown_mm = [np.empty((len(cases), 0))]
+    for organ, end in keys:
+        if not organ_of(organ).goes_on:
+            known_mm = np.where(is_last[organ, end], heights_mm[organ, end], np.nan)
+            shown_mm.append(known_mm[:, None])
+    return _Ends(heights_mm, is_last, scans_mm, np.concatenate(shown_mm, axis=1))
 
 
 def _is_last(case: "Case", organ: str, end: End) -> bool:
     """Return whether a contour ends there, rather than the scan or the part that was drawn."""
     unknown = (case.traits.cut, case.traits.partly_contoured)
     return not any(end in ends.get(organ, ()) for ends in unknown)
-
-
-def _height_mm(case: "Case", organ: str, end: End, towards: End) -> float:
-    """Return where one end of an organ lies; heights grow towards an end of the scan."""
-    first, last = case.traits.shown[organ]
-    return _edge_mm(case, first if end == "below" else last, end, towards)
-
-
-def _scan_end_mm(case: "Case", end: End) -> float:
-    return _edge_mm(case, 0 if end == "below" else -1, end, end)
-
-
-def _edge_mm(case: "Case", index: int, edge: End, towards: End) -> float:
-    """Return the height of a slice's lower or upper face; heights grow towards an end."""
-    half_mm = case.grid.slice_thickness_mm[index] / 2
-    z_mm = case.grid.slice_z_mm[index] + (half_mm if edge == "above" else -half_mm)
-    return float(z_mm if towards == "above" else -z_mm)

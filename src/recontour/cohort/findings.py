@@ -468,6 +468,11 @@ class ShortOrgan(Finding):
         """Say it in a few words."""
         return f"{self.organ}: short"
 
+    def of_case(self, case: str) -> "ShortOrgan":
+        """Return what is said of one of the cases."""
+        extent_mm = self.extents_mm[self.cases.index(case)]
+        return replace(self, cases=(case,), extents_mm=(extent_mm,))
+
 
 @finding
 class EarlyEnd(Finding):
@@ -484,9 +489,9 @@ class EarlyEnd(Finding):
     def sentence(self) -> str:
         cases = f"{plural(len(self.cases), 'case')} ({listed(self.cases)})"
         return (
-            f"stops early at its {END_WORDS[self.end]} end in {cases}: nearly all others go on at "
-            f"least {self.further_mm:.0f} mm further past the organs beside it; "
-            "what lies beyond counts as free of it"
+            f"the contour stops early at its {END_WORDS[self.end]} end in {cases}, although the CT "
+            f"goes on; in nearly all other cases it reaches at least {self.further_mm:.0f} mm "
+            "further, measured from other organs; the slices beyond count as free of it"
         )
 
     def remedy(self) -> str:
@@ -496,13 +501,17 @@ class EarlyEnd(Finding):
         """Say it in a few words."""
         return f"{self.organ}: stops early {self.end}"
 
+    def of_case(self, case: str) -> "EarlyEnd":
+        """Return what is said of one of the cases."""
+        return replace(self, cases=(case,))
+
 
 def _ask_for_extent(doubt: ShortOrgan | EarlyEnd, answer: str) -> str:
     """Say how a person settles how far an organ is contoured. answer: as for --partial."""
     confirm = f"confirm-extent {typed_path(doubt.path, 'COHORT')} {_typed(doubt.cases)}"
     return (
-        f"look at the contours; where it goes on, {confirm} --partial {partial}`; where "
-        f"this is all of it, the same with --whole {doubt.organ}"
+        f"look at the contours; where it goes on, `recontour {confirm} --partial {answer}`; where "
+        f"this is all of it, use `--whole {answer}` instead of `--partial {answer}`"
     )
 
 

@@ -1,13 +1,15 @@
 """What import finds: why a patient is left out, what to note about a case, and what is stored."""
 
-import shlex
 from pathlib import Path
 from typing import Literal
 
-from recontour.cohort.findings import END_WORDS, READ_AGAIN, End, listed
+from recontour.cohort.findings import END_WORDS, READ_AGAIN, End, listed, typed_path
 from recontour.dicom.contour_findings import RoiFinding
 from recontour.findings import Finding, FitToStore, ScreenOnly, finding, words
 from recontour.wording import agreeing, did_you_mean, plural
+
+# With which a person says how far an organ is contoured.
+ExtentOption = Literal["--partial", "--whole"]
 
 FEW = 3  # scanners or lengths in one line
 
@@ -405,13 +407,14 @@ class OrgansLacking(Finding):
 
     def sentence(self) -> str:
         cases = f"{len(self.cases)} of {plural(self.of, 'case')} ({listed(self.cases, FEW)})"
-        verb = "lacks" if len(self.cases) == 1 else "lack"
+        lack = agreeing(len(self.cases), "lacks", "lack")
         counted: list[str] = []
         for organ, count in zip(self.organs, self.counts, strict=True):
             missing = "in" if counted else "is missing in"
             counted.append(f"{organ} {missing} {count}")
         return (
-            f"{cases} {verb} organs that others of the cohort have: {listed(tuple(counted))}; "
+            f"{cases} {lack} organs that other cases of the cohort have: "
+            f"{listed(tuple(counted))}; "
             "where an organ is not contoured, it counts as unknown"
         )
 
@@ -432,13 +435,15 @@ class NamesNotMapped(Finding):
             counted.append(f"{plural(self.unknown, 'unknown ROI name')}")
         if self.ambiguous:
             counted.append(f"{plural(self.ambiguous, 'ambiguous ROI name')}")
-        return f"{' and '.join(counted)}: what is drawn under them was not imported"
+        them = agreeing(self.unknown + self.ambiguous, "it", "them")
+        return f"{' and '.join(counted)}: what is drawn under {them} was not imported"
 
     def remedy(self) -> str:
+        archive = typed_path(self.path, "DICOM_DIR")
         return (
-            f"if these are organs, `recontour import {self.path or 'DICOM_DIR'} --draft-map "
-            "MAP.toml` writes a map of them to fill in; give it to --names, with --again for cases "
-            "that are there"
+            f"if these are organs, `recontour import {archive} --draft-map MAP.toml` writes a map "
+            "of them to fill in; give it to --names, and add --again for cases that are already in "
+            "the cohort"
         )
 
 
@@ -447,16 +452,17 @@ class NamesNotMapped(Finding):
 
 @finding
 class UnknownPartialOrgan(Finding):
-    """An organ that was said to be partly contoured has a name that nobody knows.
+    """An organ that was said to be partly contoured, or whole, has a name that nobody knows.
 
-    meant: the organs that it may stand for.
+    option: with which it was said. meant: the organs that it may stand for.
     """
 
+    option: ExtentOption
     seen: ScreenOnly[str]
     meant: FitToStore[tuple[str, ...]] = ()
 
     def sentence(self) -> str:
-        return f"--partial: no organ is called {self.seen}"
+        return f"{self.option}: no organ is called {self.seen}"
 
     def remedy(self) -> str:
         if self.meant:
@@ -588,7 +594,7 @@ class SpeltOtherwise(Finding):
         )
 
     def remedy(self) -> str:
-        cohort = shlex.quote(str(self.path or "COHORT"))
+        cohort = typed_path(self.path, "COHORT")
         return f"if so, take them out again with `recontour import --undo {cohort}`"
 
 

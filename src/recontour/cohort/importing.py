@@ -49,7 +49,7 @@ from recontour.cohort.origins import (
     stored_name,
     warnings_on_newcomers,
 )
-from recontour.cohort.partly import Ends, PartialUse, read_partial
+from recontour.cohort.partly import Ends, PartialUse, read_ends, united, without
 from recontour.cohort.patients import Salt, contradict, salt_if_any, throwaway_salt
 from recontour.cohort.store import Cohort
 from recontour.cohort.tables import LeftOut, check_tables, fit_row, save_left_out, save_names
@@ -231,7 +231,7 @@ def import_dicom(
     dicom_dir, cohort = Path(dicom_dir), Path(cohort)
     place = place_of(on) if on else None
     user_map = read_user_map(Path(names) if names else None, new_organs)
-    ends = read_partial(partial, user_map.values())
+    ends = read_ends(partial, user_map.values())
     if not os.path.lexists(cohort):
         refuse_as_output(cohort)  # refuse a place where it cannot be made before the work
     archive = read_archive(dicom_dir)
@@ -275,7 +275,7 @@ def import_archive(
     is, unless it is read again. What became of the names, and what was left out, is also saved in
     the cohort, without anything that names a patient.
     user_map: as `read_user_map` gives. also_from_elsewhere, again: as in `import_dicom`.
-    partial: as `read_partial` gives. place: None: here.
+    partial: as `read_ends` gives. place: None: here.
     """
     check_tables(cohort.path)
     known = KnownOrigins(cohort)
@@ -689,23 +689,22 @@ def _add(
 def _partial(case_id: str, task: _Task) -> Ends:
     """Return which organs of a case are partly contoured; one that is read again remembers."""
     before = _before(case_id, task)
-    return {**before.traits.partly_contoured, **task.partial} if before else task.partial
+    return united(before.traits.partly_contoured, task.partial) if before else task.partial
 
 
-def _whole(case_id: str, masks: Mapping[str, Mask], task: _Task) -> list[str]:
-    """Return which organs of a case a person said are contoured whole, short as they look.
+def _whole(case_id: str, masks: Mapping[str, Mask], task: _Task) -> Ends:
+    """Return beyond which ends a person said that organs of a case do not go on.
 
     A case that is read again remembers it of contours that are the same to the voxel.
     """
     before = _before(case_id, task)
     if before is None:
-        return []
-    remembered = []
-    for organ in before.traits.contoured_whole:
-        is_same = organ in masks and np.array_equal(masks[organ], before.mask(organ))
-        if is_same and organ not in task.partial:
-            remembered.append(organ)
-    return remembered
+        return NO_ENDS
+    remembered = {}
+    for organ, ends in before.traits.contoured_whole.items():
+        if organ in masks and np.array_equal(masks[organ], before.mask(organ)):
+            remembered[organ] = ends
+    return without(remembered, task.partial)
 
 
 def _before(case_id: str, task: _Task) -> Case | None:
@@ -724,7 +723,7 @@ def _partial_not_applied(case: Case, partial: Ends) -> tuple[str, ...]:
     differing = []
     for organ, ends in partial.items():
         beyond = set(ends).difference(case.traits.cut.get(organ, ()))
-        if organ in case.organs and beyond != set(case.traits.partly_contoured.get(organ, ())):
+        if organ in case.organs and beyond - set(case.traits.partly_contoured.get(organ, ())):
             differing.append(organ)
     return tuple(differing)
 
@@ -748,6 +747,7 @@ def _report(
         skipped=archive.skipped,
         replaced=_ids_of(imports, "replaced"),
     )
+
 
 def _notes_on_all(
     archive: Archive,
@@ -774,7 +774,6 @@ def _cases_of(imports: Iterable[_CaseImport], everyone: Iterable[Case]) -> list[
     """Return those of a cohort's cases that an import met."""
     imported = {one.case_id for one in imports if one.became != "left out"}
     return [case for case in everyone if case.id in imported]
-
 
 
 def _not_applied(imports: Iterable[_CaseImport], there: int) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from recontour.cohort.findings import End, PartlyContoured, ShortOrgan
 from recontour.cohort.import_findings import (
+    ExtentOption,
     PartialForeseen,
     PartialNotMet,
     PartialWithoutEffect,
@@ -38,31 +39,60 @@ ROOM_SHARE = 0.5  # of what is missing, that the CT shows beyond each end
 FEWEST_OTHERS = 5  # cases that an organ's size is compared with
 
 
-def read_partial(
-    words: Iterable[str], new_organs: Collection[str] = ()
-) -> dict[str, tuple[End, ...]]:
-    """Read what the user says of partly contoured organs: ORGAN, or ORGAN=END.
+def read_ends(
+    words: Iterable[str],
+    new_organs: Collection[str] = (),
+    option: ExtentOption = "--partial",
+) -> Ends:
+    """Read of which organs and ends a person says something: ORGAN, or ORGAN=END.
 
-    new_organs: names besides those that are listed.
-    Returns: the ends beyond which each organ goes on.
+    new_organs: names besides those that are listed. option: with which it is said.
+    Returns: by organ, its ends.
     Raises: NamesError: another end, or an organ that nobody knows.
 
-    >>> read_partial(["SpinalCord=below", "Esophagus"])
+    >>> read_ends(["SpinalCord=below", "Esophagus"])
     {'SpinalCord': ('below',), 'Esophagus': ('below', 'above')}
     """
-    ends: dict[str, tuple[End, ...]] = {}
+    said: Ends = {}
     known = (*listed_organs(), *new_organs)
     for one in words:
         organ, equals, end = one.partition("=")
         if organ not in known:
             meant = organs_meant(organ, known)
-            raise NamesError(UnknownPartialOrgan(seen=shown(organ), meant=meant))
+            found = UnknownPartialOrgan(option=option, seen=shown(organ), meant=meant)
+            raise NamesError(found)
         if equals and end not in ENDS:
-            raise NamesError(NotAChoice(name="end in --partial", choices=ENDS, seen=end))
+            raise NamesError(NotAChoice(name=f"end in {option}", choices=ENDS, seen=end))
         chosen = tuple(known_end for known_end in ENDS if not equals or known_end == end)
-        before = ends.get(organ, ())
-        ends[organ] = tuple(known_end for known_end in ENDS if known_end in (*before, *chosen))
-    return ends
+        said = united(said, {organ: chosen})
+    return said
+
+
+def united(one: Ends, other: Ends) -> Ends:
+    """Return the ends of both.
+
+    >>> united({"SpinalCord": ("above",)}, {"SpinalCord": ("below",), "Larynx": ("above",)})
+    {'SpinalCord': ('below', 'above'), 'Larynx': ('above',)}
+    """
+    both = dict(one)
+    for organ, ends in other.items():
+        either = (*one.get(organ, ()), *ends)
+        both[organ] = tuple(end for end in ENDS if end in either)
+    return both
+
+
+def without(one: Ends, other: Ends) -> Ends:
+    """Return the ends of one that the other lacks.
+
+    >>> without({"SpinalCord": ("below", "above")}, {"SpinalCord": ("above",)})
+    {'SpinalCord': ('below',)}
+    """
+    left = {}
+    for organ, ends in one.items():
+        kept = tuple(end for end in ends if end not in other.get(organ, ()))
+        if kept:
+            left[organ] = kept
+    return left
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +222,8 @@ def _is_short(
 ) -> bool:
     """Return whether a contour is much shorter than the others. whole_mm: theirs, by case."""
     traits = case.traits
-    is_explained = organ in traits.contoured_whole or not is_whole(traits, organ)
+    is_settled = all(traits.is_settled(organ, end) for end in ENDS)
+    is_explained = is_settled or not is_whole(traits, organ)
     others_mm = [mm for other, mm in whole_mm.items() if other != case.id]
     if organ not in traits.shown or is_explained or len(others_mm) < FEWEST_OTHERS:
         return False

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from recontour.cohort.importing import no_series
 from recontour.cohort.masks import masks_of, structures
-from recontour.cohort.partly import PartialUse, read_partial
+from recontour.cohort.partly import PartialUse, read_ends
 from recontour.cohort.traits import traits_of
 from recontour.dicom import Pair, Unused, read_archive, read_series
 from recontour.dicom.findings import Kinds
@@ -89,7 +89,7 @@ def preview_import(
     """
     dicom_dir = Path(dicom_dir)
     user_map = read_user_map(Path(names) if names else None, new_organs)
-    use = PartialUse(read_partial(partial, user_map.values()))
+    use = PartialUse(read_ends(partial, user_map.values()))
     if draft_map is not None:
         refuse_as_output(Path(draft_map))
     archive = read_archive(dicom_dir)

@@ -8,9 +8,17 @@ file does not block.
 import errno
 from math import prod
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
 
 from recontour.cohort.findings import DamagedCohortFile, End, NoReadPermission
 from recontour.errors import CohortError, FaultError
@@ -76,6 +84,13 @@ Notice = Annotated[str, Field(max_length=2000)]
 Notices = Annotated[list[Notice], Field(max_length=100)]
 
 
+def _both_ends(stored: Any) -> Any:
+    """Return what a list of organs, as it was stored before the first release, stands for."""
+    if not isinstance(stored, list) or not all(isinstance(organ, str) for organ in stored):
+        return stored
+    return {organ: ["below", "above"] for organ in stored}
+
+
 class _Record(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True)
 
@@ -136,7 +151,7 @@ class TraitsRecord(_Record):
         # The name before the first release.
         Field(validation_alias=AliasChoices("partly_contoured", "partly_drawn")),
     ] = {}
-    contoured_whole: Annotated[list[OrganName], Field(max_length=MOST_VOLUMES)] = []
+    contoured_whole: Annotated[EndsRecord, BeforeValidator(_both_ends)] = {}
     shown: Annotated[
         dict[OrganName, tuple[SliceIndex, SliceIndex]], Field(max_length=MOST_VOLUMES)
     ] = {}

@@ -1,7 +1,7 @@
 """How large a case's organs are, and which of them are unlike those of the cohort's other cases."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from statistics import median
@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from recontour.cohort.early_ends import early_ends
-from recontour.cohort.findings import EarlyEnd, End, ShortOrgan, UnusualSize
-from recontour.cohort.partly import END_SLICES, FEWEST_OTHERS, extent_mm, short_organs
+from recontour.cohort.findings import End, UnusualSize
+from recontour.cohort.partly import END_SLICES, FEWEST_OTHERS, extent_mm
 from recontour.geometry.arrays import Floats
 
 if TYPE_CHECKING:
@@ -138,22 +137,6 @@ def _spread(numbers: Iterable[float]) -> Spread:
     return Spread(median(values), values[0], values[-1])
 
 
-def lengths_settled(cases: Sequence["Case"]) -> set[tuple[str, str]]:
-    """Return of which case and organ the length is spoken of elsewhere.
-
-    It is a doubt of its own that the contour is short or stops early, or a person said that this is
-    all of it.
-    """
-    settled: set[tuple[str, str]] = set()
-    doubts: list[ShortOrgan | EarlyEnd] = [*short_organs(cases, cases), *early_ends(cases, cases)]
-    for doubt in doubts:
-        assert doubt.organ
-        settled.update((case, doubt.organ) for case in doubt.cases)
-    for case in cases:
-        settled.update((case.id, organ) for organ in case.traits.contoured_whole)
-    return settled
-
-
 def unusual_sizes(
     sizes: Mapping[str, Sizes], settled: Collection[tuple[str, str]] = ()
 ) -> list[UnusualSize]:
@@ -163,7 +146,7 @@ def unusual_sizes(
 
     sizes: by case. An organ that the scan's end cuts, or that is partly contoured, is neither
     judged nor compared with, nor is one that fewer than 5 other cases have.
-    settled: as `lengths_settled` gives; such an organ is not called small.
+    settled: as `lengths.lengths_settled` gives; such an organ is not called small.
 
     Returns: the farthest first.
 

@@ -425,16 +425,16 @@ class Cohort:
         roi_names: Mapping[str, str] | None = None,
         partial: Ends = NO_ENDS,
         shares_uid: bool = False,
-        whole: Collection[str] = (),
+        whole: Ends = NO_ENDS,
     ) -> Case:
         """Store a case; it appears whole or not at all.
 
         hu: int16 or float32, (slice, row, column). masks: bool of the same shape, by TG-263 name.
         is_draft: whether they are recontour's own contours, unchanged. is_phantom: whether the CT
         shows recontour's phantom. patient: the patient's key, if known. origin, roi_names: as of a
-        `Case`. partial: by organ, the ends beyond which it goes on without contours. whole: the
-        organs of which a person said that they do not, short as they look. shares_uid: another
-        structure set, with other content, has this one's UID.
+        `Case`. partial: by organ, the ends beyond which it goes on without contours. whole:
+        likewise, those beyond which a person said that it does not. shares_uid: another structure
+        set, with other content, has this one's UID.
         Raises:
             GridMismatchError: hu or a mask does not lie on the grid.
             CohortError: the case exists already, or there is no mask, or one that marks nothing.
@@ -463,7 +463,7 @@ class Cohort:
             record["origin"] = known
         if roi_names:
             record["roi_names"] = dict(roi_names)
-        confirmed = tuple(sorted(set(whole).intersection(masks)))
+        confirmed = {organ: ends for organ, ends in whole.items() if organ in masks}
         found = replace(
             traits_of(masks, grid, partial), contoured_whole=confirmed, shares_uid=shares_uid
         )
@@ -508,7 +508,7 @@ def _traits_of(record: TraitsRecord) -> Traits:
         cut={organ: tuple(ends) for organ, ends in record.cut.items()},
         cord_mm2=record.cord_mm2,
         partly_contoured={organ: tuple(ends) for organ, ends in record.partly_contoured.items()},
-        contoured_whole=tuple(record.contoured_whole),
+        contoured_whole={organ: tuple(ends) for organ, ends in record.contoured_whole.items()},
         shown=record.shown,
         shares_uid=record.shares_uid,
     )

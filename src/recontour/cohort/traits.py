@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recontour.cohort.early_ends import early_ends
 from recontour.cohort.findings import (
     CordCalledCanal,
     CordLikeCanal,
@@ -19,7 +18,8 @@ from recontour.cohort.findings import (
     End,
     SharedSourceUid,
 )
-from recontour.cohort.partly import END_SLICES, Ends, partly_contoured, short_organs
+from recontour.cohort.lengths import LengthDoubt, length_doubts
+from recontour.cohort.partly import END_SLICES, Ends, partly_contoured
 from recontour.findings import Finding
 from recontour.geometry import Grid
 from recontour.geometry.arrays import Mask
@@ -54,7 +54,7 @@ class Traits:
     cut: Mapping[str, tuple[End, ...]] = field(default_factory=dict)
     cord_mm2: float | None = None
     partly_contoured: Ends = field(default_factory=dict)
-    contoured_whole: tuple[str, ...] = ()
+    contoured_whole: Ends = field(default_factory=dict)
     shown: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     shares_uid: bool = False
 
@@ -131,16 +131,17 @@ def _slice_mm2(mask: Mask, grid: Grid) -> float | None:
 def notes_on_traits(
     cases: Sequence["Case"],
     among: Sequence["Case"],
+    lengths: Sequence[LengthDoubt] | None = None,
 ) -> list[Finding]:
     """Return what a person should know of the contours of some cases.
 
-    among: all cases of the cohort that can be read.
+    among: all cases of the cohort that can be read. lengths: what `length_doubts` gave of them, if
+    somebody has asked.
     """
     notes: list[Finding] = list(doubtful_sides(cases))
     notes += cut_organs(cases)
     notes += partly_contoured(cases)
-    notes += short_organs(cases, among)
-    notes += early_ends(cases, among)
+    notes += length_doubts(cases, among) if lengths is None else lengths
     notes += canals(cases)
     notes += wide_cords(cases)
     notes += shared_source_uids(cases)

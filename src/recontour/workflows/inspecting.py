@@ -1,6 +1,6 @@
 """Look into a cohort folder or a model file."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from recontour.cohort import Case, Cohort
 from recontour.cohort.doubts import draft_warnings
 from recontour.cohort.findings import NoCases
-from recontour.cohort.sizes import Sizes, lengths_settled, sizes_of, unusual_sizes
+from recontour.cohort.lengths import LengthDoubt, length_doubts, lengths_settled
+from recontour.cohort.sizes import Sizes, sizes_of, unusual_sizes
 from recontour.cohort.store import DamagedCase
 from recontour.cohort.traits import notes_on_traits
 from recontour.errors import CohortError, SettingsError
@@ -32,6 +33,7 @@ class CohortContents:
         cases: The cases that can be used.
         damaged: The cases that cannot be used, each with the reason.
         sizes: How large the organs of each usable case are, by case and organ.
+        lengths: Contours that are short, or stop early.
 
     Examples:
         >>> import recontour
@@ -47,6 +49,7 @@ class CohortContents:
     cases: list[Case]
     damaged: list[DamagedCase]
     sizes: Mapping[str, Sizes] = field(default_factory=dict)
+    lengths: Sequence[LengthDoubt] = ()
 
     @property
     def notes(self) -> list[Finding]:
@@ -54,9 +57,9 @@ class CohortContents:
         if not self.cases and not self.damaged:
             return [NoCases(path=self.cohort.path)]
         return [
-            *notes_on_traits(self.cases, self.cases),
+            *notes_on_traits(self.cases, self.cases, self.lengths),
             *draft_warnings(self.cases),
-            *unusual_sizes(self.sizes, lengths_settled(self.cases)),
+            *unusual_sizes(self.sizes, lengths_settled(self.cases, self.lengths)),
         ]
 
 
@@ -106,11 +109,12 @@ def inspect(
         own_page_at(Path(html), cohort.id)  # refuses other files before the work, not after
     cases, damaged = cohort.examined(progress)
     sizes = {case.id: sizes_of(case) for case in cases}
+    lengths = length_doubts(cases, cases)
     if html is not None:
         from recontour.assess.cohort_page import write_cohort_page
 
-        write_cohort_page(Path(html), cohort, cases, damaged, sizes, progress)
-    return CohortContents(cohort, list(cases), list(damaged), sizes)
+        write_cohort_page(Path(html), cohort, cases, damaged, sizes, lengths, progress)
+    return CohortContents(cohort, list(cases), list(damaged), sizes, lengths)
 
 
 def _opened(path: Path) -> Cohort:
