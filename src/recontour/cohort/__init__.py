@@ -1,6 +1,7 @@
 """Keep a centre's contoured patients in a folder that a person can look into.
 
 importing         a DICOM archive -> a cohort; masks: its structures -> masks
+lacking           organs that its cases lack, and names that are not mapped
 preview           what import would make of the ROI names
 import_patients   patient keys, and notes on cases of one patient
 origins           where patients come from

@@ -4,7 +4,7 @@ import_patients   patient keys, and cases of one patient
 origins           where patients come from
 history           what the last import did
 masks             structures -> masks
-lacking           what the cases lack, and which names are nobody's
+lacking           organs that its cases lack, and names that are not mapped
 tables            names.csv and left_out.csv
 """
 
