@@ -422,8 +422,9 @@ def test_an_organ_without_its_twin_is_compared_with_the_middle(beside: dict[str,
     )
 
 
-def test_a_twin_on_the_same_side_is_found_too() -> None:
-    both_left = {"Parotid_L": 60.0, "Parotid_R": 55.0, "Brainstem": 5.0}
+@pytest.mark.parametrize("left_mm", [60.0, 52.0])
+def test_a_twin_on_the_same_side_is_found_and_the_other_one_is_let_be(left_mm: float) -> None:
+    both_left = {"Parotid_L": left_mm, "Parotid_R": 55.0, "Brainstem": 5.0}
     assert misplaced_organs(both_left) == (
         MisplacedOrgan(organ="Parotid_R", side="left", past_mm=50.0),
     )

@@ -1,6 +1,6 @@
 """Check whether left organs lie on the left."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from statistics import median
 
 from recontour.organs.findings import MisplacedOrgan, SwappedSides
@@ -18,7 +18,8 @@ def misplaced_organs(
     """Find organs that lie on the other side than their names say.
 
     Left organs that lie to the right of their right twins; and any other organ with a side that
-    lies clearly past the middle, as other organs show it.
+    lies clearly past the middle, as other organs show it, also the one of a pair that does so
+    alone.
 
     middles_x_mm: TG-263 name -> x of the organ's middle in the DICOM patient frame, in which x
         grows to the patient's left; also of organs without a side.
@@ -30,11 +31,15 @@ def misplaced_organs(
     >>> found.sentence()
     "lies 50 mm to the left of the patient's middle: left and right may be swapped"
     """
-    pairs = tuple(_swapped_pairs(middles_x_mm))
-    in_pairs: set[str] = set()
-    for found in pairs:
-        in_pairs.update((found.left, found.right))
-    return (*pairs, *_past_the_middle(middles_x_mm, in_pairs))
+    past = {found.organ: found for found in _past_the_middle(middles_x_mm)}
+    swapped = []
+    for pair in _swapped_pairs(middles_x_mm):
+        if (pair.left in past) != (pair.right in past):
+            continue  # one of the two is where it belongs
+        swapped.append(pair)
+        past.pop(pair.left, None)
+        past.pop(pair.right, None)
+    return (*swapped, *past.values())
 
 
 def _swapped_pairs(middles_x_mm: Mapping[str, float]) -> Iterator[SwappedSides]:
@@ -47,11 +52,9 @@ def _swapped_pairs(middles_x_mm: Mapping[str, float]) -> Iterator[SwappedSides]:
             yield SwappedSides(left=name, right=twin)
 
 
-def _past_the_middle(
-    middles_x_mm: Mapping[str, float], settled: Collection[str]
-) -> Iterator[MisplacedOrgan]:
-    """Yield the organs that lie clearly past the middle. settled: those that are not looked at."""
-    for name in sorted(set(middles_x_mm).difference(settled)):
+def _past_the_middle(middles_x_mm: Mapping[str, float]) -> Iterator[MisplacedOrgan]:
+    """Yield the organs that lie clearly past the middle."""
+    for name in sorted(middles_x_mm):
         side = organ_of(name).side
         middle_x_mm = middle_beside(name, middles_x_mm)
         if side is None or middle_x_mm is None:
