@@ -355,6 +355,7 @@ def unlike(tmp_path: Path) -> Path:
 def test_import_makes_the_same_cohort_to_the_byte_on_two_processes(
     unlike: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """But for the random id in cohort.json."""
     names = tmp_path / "map.toml"
     names.write_text('[names]\n"XYZ 1" = "Brainstem"\n"Lens OS" = "Lens_R"\n')
     commands: list[list[str]] = [
@@ -454,6 +455,8 @@ def test_evaluate_says_and_writes_the_same_to_the_byte_on_two_processes_of_which
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    """Every process has as many threads as this one, and the same processor."""
+    monkeypatch.setenv("OMP_NUM_THREADS", str(torch.get_num_threads()))
     monkeypatch.setattr(evaluating_cases, "_scored_elsewhere", score_and_die_at_first)
     said = []
     for place in ([], ["--on", "local:2"]):

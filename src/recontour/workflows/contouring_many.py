@@ -112,7 +112,8 @@ def contour_all(
         anyway: As for `contour`.
         archive: What lies in `folder`, if it was read before.
         on: Where series are contoured, such as "local:4": four at a time, each in a process that
-            loads the model once; None: here, one after the other. The contours are the same.
+            loads the model once; None: here, one after the other. The contours are the same, if
+            every process has the same number of threads and the same kind of processor.
         progress: Called with what is done, how many are done, of how many, and words.
 
     Yields:
