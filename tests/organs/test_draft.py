@@ -32,6 +32,12 @@ def rows_of(*names: str) -> list[tuple[NameRow, int]]:
         ("OSD", ("Parotid_L", "Parotid_R")),
         ("OSD li", ("Parotid_L",)),
         ("re OSD", ("Parotid_R",)),
+        ("Larynx glott.", ("Larynx",)),
+        ("Larynx glottic", ("Larynx",)),
+        ("Larynx subglottic", ("Larynx",)),
+        ("Larynx supragl.", ("Larynx_SG",)),
+        ("supraglott_Larynx", ("Larynx_SG",)),
+        ("Laringe sopraglott", ("Larynx_SG",)),
         ("", ()),
     ],
 )

@@ -111,7 +111,8 @@ def _guesses(row: NameRow) -> tuple[str, ...] | None:
 def guessed_organs(roi_name: str) -> tuple[str, ...]:
     """Return the organs that an unknown name resembles, the likeliest first.
 
-    Targets and margins get none. A canal is never guessed to be the cord.
+    Targets and margins get none. A canal is never guessed to be the cord, nor an organ to be a part
+    of it that the name does not speak of.
 
     >>> guessed_organs("Parotis li neu"), guessed_organs("OSD re"), guessed_organs("Blase")
     (('Parotid_L',), ('Parotid_R',), ())
@@ -123,7 +124,8 @@ def guessed_organs(roi_name: str) -> tuple[str, ...]:
     group_of = _groups()
     alike = get_close_matches(rest, group_of, n=2 * MOST_GUESSES, cutoff=LEAST_LIKENESS)
     spelled = [group_of[spelling] for spelling in alike or _inside(rest)]
-    groups = dict.fromkeys([*_abbreviated(roi_name), *spelled])
+    meant = [_as_far_as_said(group, roi_name) for group in (*_abbreviated(roi_name), *spelled)]
+    groups = dict.fromkeys(meant)
     if names_canal(roi_name):
         groups.pop("SpinalCord", None)
     guesses: list[str] = []
@@ -139,6 +141,36 @@ def _groups() -> Mapping[str, str]:
     for organ in organs().values():
         groups.update(dict.fromkeys(keys_of(organ), organ.group))
     return groups
+
+
+def _as_far_as_said(group: str, roi_name: str) -> str:
+    """Return an organ, or of a part the whole organ if the name does not say which part.
+
+    >>> _as_far_as_said("Larynx_SG", "Larynx glott."), _as_far_as_said("Larynx_SG", "L. supragl.")
+    ('Larynx', 'Larynx_SG')
+    """
+    whole = group.rpartition("_")[0]
+    if whole not in organs():
+        return group
+    said, key = words_of(roi_name), key_of(roi_name)
+    for word in _words_of_part(group, whole):
+        is_begun = len(word) >= LEAST_CONTAINED and word[:LEAST_CONTAINED] in key
+        if word in said or is_begun:
+            return group
+    return whole
+
+
+def _words_of_part(group: str, whole: str) -> set[str]:
+    """Return the words by which the spellings of a part differ from those of the whole organ."""
+    of_part, of_whole = (_words_of_spellings(organ) for organ in (group, whole))
+    return of_part - of_whole
+
+
+def _words_of_spellings(organ: str) -> set[str]:
+    words_used = set(words_of(organ))
+    for spelling in organs()[organ].spellings:
+        words_used.update(words_of(spelling.words))
+    return words_used
 
 
 def _abbreviated(roi_name: str) -> list[str]:

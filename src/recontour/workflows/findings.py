@@ -391,7 +391,10 @@ class NoOrganFound(Finding):
 
     def remedy(self) -> str:
         """Name the usual causes."""
-        return "check that the CT shows the region the model was trained on, for long enough"
+        return (
+            "train longer (--iterations), or check that the CT shows the region the model was "
+            "trained on"
+        )
 
 
 @finding
