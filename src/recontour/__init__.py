@@ -46,7 +46,13 @@ from recontour.lazy import lazily
 if TYPE_CHECKING:
     from recontour import demo, study
     from recontour.cohort import Cohort
-    from recontour.cohort.changes import confirm_extent, confirm_sides, remove, undo_import
+    from recontour.cohort.changes import (
+        confirm_cord,
+        confirm_extent,
+        confirm_sides,
+        remove,
+        undo_import,
+    )
     from recontour.cohort.importing import ImportReport, import_dicom
     from recontour.cohort.preview import ImportPreview, preview_import
     from recontour.cohort.who import who_is
@@ -90,6 +96,7 @@ _MODULE_OF = {
     "Study": "recontour.study",
     "Template": "recontour.organs",
     "adapt": "recontour.workflows",
+    "confirm_cord": "recontour.cohort.changes",
     "confirm_extent": "recontour.cohort.changes",
     "confirm_sides": "recontour.cohort.changes",
     "contour": "recontour.workflows",
@@ -158,6 +165,7 @@ __all__ = [
     "UnlikeTrainingError",
     "__version__",
     "adapt",
+    "confirm_cord",
     "confirm_extent",
     "confirm_sides",
     "contour",

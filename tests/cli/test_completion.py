@@ -61,7 +61,13 @@ def script_of(shell: str, capsys: pytest.CaptureFixture[str]) -> str:
 
 def test_commands(offered: Ask) -> None:
     assert offered("recontour", "") >= set(commands())
-    assert offered("recontour", "con") == {"contour", "convert", "confirm-extent", "confirm-sides"}
+    assert offered("recontour", "con") == {
+        "contour",
+        "convert",
+        "confirm-cord",
+        "confirm-extent",
+        "confirm-sides",
+    }
 
 
 def test_options(offered: Ask) -> None:

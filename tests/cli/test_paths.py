@@ -48,6 +48,7 @@ WRONG = (
     "inspect nowhere",
     "inspect MODEL+nowhere",
     "confirm-sides nowhere case",
+    "confirm-cord nowhere case",
     "confirm-extent nowhere case --whole Larynx",
     "export nowhere new --format nifti",
     "export COHORT nowhere/new --format nifti",

@@ -7,12 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.conftest import GRID
+from tests.journeys.conftest import write_patient
 
+from recontour import import_dicom
 from recontour.cohort import Case, Cohort, case_id_of
-from recontour.cohort.changes import confirm_sides
+from recontour.cohort.changes import confirm_cord, confirm_sides
 from recontour.cohort.findings import (
     CordCalledCanal,
     CordLikeCanal,
+    CordNotInDoubt,
     CutByScan,
     DoubtfulSides,
     SidesNotInDoubt,
@@ -100,7 +103,12 @@ def test_a_cord_as_wide_as_the_canal_is_said_with_its_area(cohort: Cohort) -> No
     assert (narrow.traits.cord_mm2, wide.traits.cord_mm2) == (128.0, 256.0)
     (found,) = notes_on_traits(list(cohort), list(cohort))
     assert found == CordLikeCanal(
-        organ="SpinalCord", cases=(wide.id,), of=2, median_mm2=256.0, limit_mm2=180.0
+        path=cohort.path,
+        organ="SpinalCord",
+        cases=(wide.id,),
+        of=2,
+        median_mm2=256.0,
+        limit_mm2=180.0,
     )
     assert "as wide as the spinal canal in 1 of 2 cases" in words(found)
 
@@ -110,8 +118,50 @@ def test_a_cord_that_is_called_a_canal_is_said(cohort: Cohort) -> None:
     named = replace(case, roi_names={"SpinalCord": "Canal médullaire"})
     assert notes_on_traits([case], [case]) == []
     assert notes_on_traits([named], [named]) == [
-        CordCalledCanal(organ="SpinalCord", cases=(case.id,))
+        CordCalledCanal(path=cohort.path, organ="SpinalCord", cases=(case.id,))
     ]
+
+
+def test_a_confirmed_cord_is_no_longer_named_and_the_others_are(cohort: Cohort) -> None:
+    wide = box(slice(1, 5), slice(20, 22))
+    narrow = add(cohort, 1, SpinalCord=box(slice(1, 5), slice(20, 21)))
+    first, second = (add(cohort, number, SpinalCord=wide) for number in (2, 3))
+    (doubt,) = notes_on_traits(list(cohort), list(cohort))
+    assert f"recontour confirm-cord {cohort.path} {first.id} {second.id}`" in words(doubt)
+    with pytest.raises(CohortError) as caught:
+        confirm_cord(cohort.path, [first.id, narrow.id])
+    assert isinstance(caught.value.finding, CordNotInDoubt)
+    assert not cohort[first.id].traits.cord_confirmed  # none of them was confirmed
+    assert confirm_cord(cohort.path, [first.id, first.id]) == (first.id,)
+    (left,) = notes_on_traits(list(cohort), list(cohort))
+    assert isinstance(left, CordLikeCanal)
+    assert (left.cases, left.of) == ((second.id,), 3)
+    assert confirm_cord(cohort.path, second.id) == (second.id,)
+    assert notes_on_traits(list(cohort), list(cohort)) == []
+
+
+def test_a_confirmed_cord_may_be_called_a_canal(cohort: Cohort) -> None:
+    name = case_id_of(cohort.centre, "named")
+    hu = np.zeros(GRID.shape, dtype=np.int16)
+    masks = {"SpinalCord": box(slice(1, 5), slice(20, 21))}
+    cohort.add(name, hu, GRID, masks, source_hash="1", roi_names={"SpinalCord": "Spinalkanal"})
+    assert len(notes_on_traits(list(cohort), list(cohort))) == 1
+    confirm_cord(cohort.path, name)
+    assert notes_on_traits(list(cohort), list(cohort)) == []
+
+
+def test_reading_again_remembers_a_confirmed_cord(tmp_path: Path) -> None:
+    archive, folder, names = tmp_path / "dicom", tmp_path / "north", tmp_path / "names.toml"
+    write_patient(archive, 0, ("Spinal Canal", "Lens OS"))
+    names.write_text('[names]\n"Spinal Canal" = "SpinalCord"\n')
+    (case_id,) = import_dicom(archive, folder, names=names).added
+    confirm_cord(folder, case_id)
+    again = import_dicom(archive, folder, names=names, again=True)
+    assert Cohort.open(folder)[case_id].traits.cord_confirmed
+    assert not any(isinstance(note, CordCalledCanal | CordLikeCanal) for note in again.notes)
+    names.write_text('[names]\n"Lens OS" = "SpinalCord"\n')  # another contour
+    import_dicom(archive, folder, names=names, again=True)
+    assert not Cohort.open(folder)[case_id].traits.cord_confirmed
 
 
 def test_a_case_of_an_earlier_version_has_no_traits(cohort: Cohort) -> None:

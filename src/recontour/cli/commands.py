@@ -250,6 +250,15 @@ def confirm_sides(options: argparse.Namespace, _progress: ProgressBar) -> Answer
     )
 
 
+def confirm_cord(options: argparse.Namespace, _progress: ProgressBar) -> Answer:
+    """Say of cases whose cord looks like the canal that it is the cord."""
+    confirmed = recontour.confirm_cord(options.cohort, options.cases)
+    return Answer(
+        show=lambda: tell.cords_confirmed(confirmed, options.cohort),
+        facts=lambda: {"cohort": options.cohort, "confirmed": confirmed},
+    )
+
+
 def confirm_extent(options: argparse.Namespace, _progress: ProgressBar) -> Answer:
     """Say whether an organ that looks short is partly contoured in some cases, or whole."""
     confirmed = recontour.confirm_extent(

@@ -103,6 +103,7 @@ def parser() -> argparse.ArgumentParser:
     _add_deidentify(commands)
     _add_inspect(commands)
     _add_confirm_sides(commands)
+    _add_confirm_cord(commands)
     _add_confirm_extent(commands)
     _add_export(commands)
     _add_convert(commands)
@@ -401,6 +402,14 @@ def _add_inspect(commands: Commands) -> None:
 def _add_confirm_sides(commands: Commands) -> None:
     words = "say that left and right are named correctly where they look swapped"
     added = _command(commands, "confirm-sides", "confirm_sides", words)
+    _add_path(added, "cohort", "COHORT", "a cohort folder")
+    added.add_argument("cases", nargs="+", metavar="CASE", help="as `recontour inspect` shows it")
+    _add_json(added)
+
+
+def _add_confirm_cord(commands: Commands) -> None:
+    words = "say that the cord is the cord where it looks like the spinal canal"
+    added = _command(commands, "confirm-cord", "confirm_cord", words)
     _add_path(added, "cohort", "COHORT", "a cohort folder")
     added.add_argument("cases", nargs="+", metavar="CASE", help="as `recontour inspect` shows it")
     _add_json(added)

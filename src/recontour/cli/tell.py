@@ -308,7 +308,12 @@ def _ids(cases: "Iterable[Case]") -> str:
 
 def sides_confirmed(cases: Sequence[str], cohort: Path) -> None:
     """Show whose left and right a person has confirmed."""
-    say(f"left and right of {', '.join(cases)} are as they are named: {cohort}")
+    say(f"{_of_cohort(cases, cohort)}: left and right are as they are named")
+
+
+def cords_confirmed(cases: Sequence[str], cohort: Path) -> None:
+    """Show whose cord a person has confirmed."""
+    say(f"{_of_cohort(cases, cohort)}: SpinalCord is the cord, not the canal")
 
 
 def extent_confirmed(
@@ -321,8 +326,20 @@ def extent_confirmed(
 
     partial, whole: the organ, as the person named it; one of the two is None.
     """
-    how = f"{partial} is partly contoured; unknown beyond" if partial else f"{whole} is whole"
-    say(f"{', '.join(cases)}: {how}: {cohort}")
+    organ, _, end = (partial or whole or "").partition("=")
+    where = f"{end} its contours" if end else "beyond its contours"
+    if partial:
+        how = f"{organ} goes on {where}; unknown there"
+    elif end:
+        how = f"{organ} does not go on {where}"
+    else:
+        how = f"{organ} is contoured whole"
+    say(f"{_of_cohort(cases, cohort)}: {how}")
+
+
+def _of_cohort(cases: Sequence[str], cohort: Path) -> str:
+    """Name cases with their cohort."""
+    return f"{', '.join(cases)} of {cohort}"
 
 
 def exported(written: "Exported", folder: Path) -> None:

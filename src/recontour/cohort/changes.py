@@ -8,6 +8,7 @@ from pathlib import Path
 from recontour.cohort.case import Case, similar_case
 from recontour.cohort.findings import (
     CasesReadAgain,
+    CordNotInDoubt,
     NoCaseNamed,
     NoSuchCases,
     NothingBeyond,
@@ -22,7 +23,7 @@ from recontour.cohort.partly import Ends, read_ends, united, without
 from recontour.cohort.records import MOST_RECORD_BYTES
 from recontour.cohort.store import Cohort
 from recontour.cohort.tables import empty_table
-from recontour.cohort.traits import Traits, as_stored
+from recontour.cohort.traits import Traits, as_stored, has_wide_cord, is_called_canal
 from recontour.errors import CohortError, SettingsError
 from recontour.files import read_file, write_text
 from recontour.wording import shown
@@ -134,7 +135,7 @@ def undone_next(cohort: Cohort) -> tuple[str, ...]:
     return tuple(case for case in left[-1].added if case in cohort)
 
 
-def confirm_sides(cohort: Path | str, cases: Sequence[str]) -> tuple[str, ...]:
+def confirm_sides(cohort: Path | str, cases: Sequence[str] | str) -> tuple[str, ...]:
     """Say of cases whose left and right look swapped that they are named correctly.
 
     Models learn from them again. All are checked before any is changed.
@@ -155,15 +156,46 @@ def confirm_sides(cohort: Path | str, cases: Sequence[str]) -> tuple[str, ...]:
         ()
     """
     opened = Cohort.open(cohort)
-    if isinstance(cases, str):
-        cases = (cases,)
-    for case_id in cases:
+    names = _each_once(cases)
+    for case_id in names:
         if not opened[case_id].traits.misplaced:
             raise CohortError(SidesNotInDoubt(path=opened.path, case=case_id))
-    for case_id in cases:
+    for case_id in names:
         case = opened[case_id]
         _set_traits(case, replace(case.traits, sides_confirmed=True))
-    return tuple(cases)
+    return names
+
+
+def confirm_cord(cohort: Path | str, cases: Sequence[str] | str) -> tuple[str, ...]:
+    """Say of cases whose cord looks like the canal that it is the cord.
+
+    It is the canal by its name, or as wide. All cases are checked before any is changed.
+
+    Args:
+        cohort: A cohort folder.
+        cases: The cases' names, as `inspect` shows them.
+
+    Returns:
+        The cases that are confirmed now.
+
+    Raises:
+        CohortError: There is no such cohort or case, or a case's cord is not in doubt.
+
+    Examples:
+        >>> import recontour
+        >>> recontour.confirm_cord("south", [])
+        ()
+    """
+    opened = Cohort.open(cohort)
+    names = _each_once(cases)
+    for name in names:
+        case = opened[name]
+        if not (is_called_canal(case) or has_wide_cord(case)):
+            raise CohortError(CordNotInDoubt(path=opened.path, case=name))
+    for name in names:
+        case = opened[name]
+        _set_traits(case, replace(case.traits, cord_confirmed=True))
+    return names
 
 
 def confirm_extent(
@@ -203,7 +235,7 @@ def confirm_extent(
     if (partial is None) == (whole is None):
         raise SettingsError(OneExtentAnswer())
     opened = Cohort.open(cohort)
-    names = (cases,) if isinstance(cases, str) else tuple(cases)
+    names = _each_once(cases)
     if partial is not None:
         ends = read_ends([partial], opened.organs)
     else:
@@ -222,6 +254,15 @@ def confirm_extent(
             partly, is_all = without(partly, ends), united(is_all, ends)
         _set_traits(case, replace(case.traits, partly_contoured=partly, contoured_whole=is_all))
     return names
+
+
+def _each_once(cases: Sequence[str] | str) -> tuple[str, ...]:
+    """Return the names of cases, each once, in their order.
+
+    >>> _each_once("north-1"), _each_once(["north-2", "north-1", "north-2"])
+    (('north-1',), ('north-2', 'north-1'))
+    """
+    return (cases,) if isinstance(cases, str) else tuple(dict.fromkeys(cases))
 
 
 def _refuse_no_contour(case: Case, cohort: Cohort, ends: Ends) -> None:

@@ -9,10 +9,6 @@ from recontour.findings import Finding, FitToStore, ScreenOnly, finding
 from recontour.wording import agreeing, did_you_mean, plural, shown
 
 NAMES_SHOWN = 12
-MAP_TO_CANAL = (
-    "if the canal was drawn in these cases, map its name to SpinalCanal and import with --again; "
-    "the others may stay (what follows: docs/reference/names.md, Cord and canal)"
-)
 WHERE_THEY_ARE = "name the folder that has them with --who-from DICOM_DIR, which may be repeated"
 MOVE_AWAY = "take the case out with `recontour remove`, then import the patient again"
 READ_AGAIN = "to read the patients again, repeat the import with --again"
@@ -620,7 +616,10 @@ class DraftContours(Finding):
 
 @finding
 class CordCalledCanal(Finding):
-    """The structure that became the spinal cord is called a canal in some cases."""
+    """The structure that became the spinal cord is called a canal in some cases.
+
+    path: the cohort.
+    """
 
     cases: FitToStore[tuple[str, ...]]
 
@@ -629,7 +628,7 @@ class CordCalledCanal(Finding):
         return f"the structure set calls it a canal in {cases}"
 
     def remedy(self) -> str:
-        return MAP_TO_CANAL
+        return _ask_for_cord(self)
 
     def brief(self) -> str:
         """Say it in a few words."""
@@ -640,8 +639,8 @@ class CordCalledCanal(Finding):
 class CordLikeCanal(Finding):
     """What is called the spinal cord is as wide as the spinal canal in some cases.
 
-    of: how many cases have a cord. median_mm2: its area on a slice in the wide cases. limit_mm2: up
-    to which it may be the cord.
+    path: the cohort. of: how many cases have a cord. median_mm2: its area on a slice in the wide
+    cases. limit_mm2: up to which it may be the cord.
     """
 
     cases: FitToStore[tuple[str, ...]]
@@ -655,11 +654,34 @@ class CordLikeCanal(Finding):
         return f"as wide as the spinal canal in {cases}: {area}"
 
     def remedy(self) -> str:
-        return MAP_TO_CANAL
+        return _ask_for_cord(self)
 
     def brief(self) -> str:
         """Say it in a few words."""
         return f"{self.organ}: as wide as the canal"
+
+
+def _ask_for_cord(doubt: CordCalledCanal | CordLikeCanal) -> str:
+    """Say what to do if the canal was drawn, and how a person settles that it was the cord."""
+    cohort = typed_path(doubt.path, "COHORT")
+    return (
+        "if the canal was drawn in these cases, map its name to SpinalCanal and import with "
+        "--again; the others may stay (what follows: docs/reference/names.md, Cord and canal); if "
+        f"it is the cord, `recontour confirm-cord {cohort} {_typed(doubt.cases)}`"
+    )
+
+
+@finding
+class CordNotInDoubt(Finding):
+    """A case's cord does not look like the canal, or there is none: nothing is to confirm."""
+
+    def sentence(self) -> str:
+        return (
+            "no SpinalCord is called a canal or as wide as one here, so there is nothing to confirm"
+        )
+
+    def remedy(self) -> str:
+        return "check the case's name with `recontour inspect`"
 
 
 @finding

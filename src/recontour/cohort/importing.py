@@ -53,7 +53,7 @@ from recontour.cohort.partly import Ends, PartialUse, read_ends, united, without
 from recontour.cohort.patients import Salt, contradict, salt_if_any, throwaway_salt
 from recontour.cohort.store import Cohort
 from recontour.cohort.tables import LeftOut, check_tables, fit_row, save_left_out, save_names
-from recontour.cohort.traits import NO_ENDS, notes_on_traits
+from recontour.cohort.traits import CORD, NO_ENDS, notes_on_traits
 from recontour.cohort.who import archive_id_of, remember_archive
 from recontour.dicom import (
     NOBODY,
@@ -678,6 +678,7 @@ def _add(
             partial=_partial(case_id, task),
             shares_uid=source.shares_uid,
             whole=_whole(case_id, masks, task),
+            cord_confirmed=_is_confirmed_cord(case_id, masks, task),
         )
     except (CohortError, OutputError):
         if case_id not in cohort:
@@ -702,9 +703,25 @@ def _whole(case_id: str, masks: Mapping[str, Mask], task: _Task) -> Ends:
         return NO_ENDS
     remembered = {}
     for organ, ends in before.traits.contoured_whole.items():
-        if organ in masks and np.array_equal(masks[organ], before.mask(organ)):
+        if _is_as_before(organ, masks, before):
             remembered[organ] = ends
     return without(remembered, task.partial)
+
+
+def _is_confirmed_cord(case_id: str, masks: Mapping[str, Mask], task: _Task) -> bool:
+    """Return whether a person said that the cord of a case is the cord, and not the canal.
+
+    A case that is read again remembers it of a contour that is the same to the voxel.
+    """
+    before = _before(case_id, task)
+    if before is None or not before.traits.cord_confirmed:
+        return False
+    return _is_as_before(CORD, masks, before)
+
+
+def _is_as_before(organ: str, masks: Mapping[str, Mask], before: Case) -> bool:
+    """Return whether an organ's contour is the same to the voxel as before it was read again."""
+    return organ in masks and np.array_equal(masks[organ], before.mask(organ))
 
 
 def _before(case_id: str, task: _Task) -> Case | None:

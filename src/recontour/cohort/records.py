@@ -146,6 +146,7 @@ class TraitsRecord(_Record):
     sides_confirmed: bool = False
     cut: EndsRecord = {}
     cord_mm2: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] | None = None
+    cord_confirmed: bool = False
     partly_contoured: Annotated[
         EndsRecord,
         # The name before the first release.

@@ -426,6 +426,7 @@ class Cohort:
         partial: Ends = NO_ENDS,
         shares_uid: bool = False,
         whole: Ends = NO_ENDS,
+        cord_confirmed: bool = False,
     ) -> Case:
         """Store a case; it appears whole or not at all.
 
@@ -434,7 +435,8 @@ class Cohort:
         shows recontour's phantom. patient: the patient's key, if known. origin, roi_names: as of a
         `Case`. partial: by organ, the ends beyond which it goes on without contours. whole:
         likewise, those beyond which a person said that it does not. shares_uid: another structure
-        set, with other content, has this one's UID.
+        set, with other content, has this one's UID. cord_confirmed: a person said that SpinalCord
+        is the cord, and not the canal.
         Raises:
             GridMismatchError: hu or a mask does not lie on the grid.
             CohortError: the case exists already, or there is no mask, or one that marks nothing.
@@ -465,7 +467,10 @@ class Cohort:
             record["roi_names"] = dict(roi_names)
         confirmed = {organ: ends for organ, ends in whole.items() if organ in masks}
         found = replace(
-            traits_of(masks, grid, partial), contoured_whole=confirmed, shares_uid=shares_uid
+            traits_of(masks, grid, partial),
+            cord_confirmed=cord_confirmed,
+            contoured_whole=confirmed,
+            shares_uid=shares_uid,
         )
         traits = as_stored(found)
         if traits:
@@ -507,6 +512,7 @@ def _traits_of(record: TraitsRecord) -> Traits:
         sides_confirmed=record.sides_confirmed,
         cut={organ: tuple(ends) for organ, ends in record.cut.items()},
         cord_mm2=record.cord_mm2,
+        cord_confirmed=record.cord_confirmed,
         partly_contoured={organ: tuple(ends) for organ, ends in record.partly_contoured.items()},
         contoured_whole={organ: tuple(ends) for organ, ends in record.contoured_whole.items()},
         shown=record.shown,

@@ -42,7 +42,8 @@ class Traits:
     misplaced: the organs that lie on the other side than their names say; of a swapped pair, the
     left one. sides_confirmed: a person said that they are named correctly. cut: by organ, the ends
     of the scan that it reaches, so that it may go on beyond. cord_mm2: SpinalCord's area on a
-    slice, the median of those that show it; None without one. partly_contoured: by organ, the ends
+    slice, the median of those that show it; None without one. cord_confirmed: a person said that
+    what is called the cord is the cord, and not the canal. partly_contoured: by organ, the ends
     beyond which it goes on in the CT, but is not contoured, as a person said. contoured_whole:
     likewise, the ends beyond which it does not, as a person said. shown: by organ, the first and
     last slice that show it.
@@ -53,6 +54,7 @@ class Traits:
     sides_confirmed: bool = False
     cut: Mapping[str, tuple[End, ...]] = field(default_factory=dict)
     cord_mm2: float | None = None
+    cord_confirmed: bool = False
     partly_contoured: Ends = field(default_factory=dict)
     contoured_whole: Ends = field(default_factory=dict)
     shown: Mapping[str, tuple[int, int]] = field(default_factory=dict)
@@ -188,28 +190,56 @@ def cut_organs(cases: Sequence["Case"]) -> list[Finding]:
 
 
 def canals(cases: Iterable["Case"]) -> tuple[CordCalledCanal, ...]:
-    """Return a finding if the ROI that became the cord is called a canal in some of the cases."""
-    named = tuple(case.id for case in cases if names_canal(case.roi_names.get(CORD, "")))
-    return (CordCalledCanal(organ=CORD, cases=named),) if named else ()
+    """Return a finding if the ROI that became the cord is called a canal in some of the cases.
+
+    Cases whose cord a person has confirmed do not count.
+    """
+    named = []
+    for case in cases:
+        if is_called_canal(case) and not case.traits.cord_confirmed:
+            named.append(case)
+    if not named:
+        return ()
+    found = CordCalledCanal(
+        path=named[0].path.parents[1],  # the cohort
+        organ=CORD,
+        cases=tuple(case.id for case in named),
+    )
+    return (found,)
 
 
 def wide_cords(cases: Iterable["Case"]) -> tuple[CordLikeCanal, ...]:
-    """Return a finding if what is called the cord is as wide as the canal in some of the cases."""
-    areas_mm2 = {}
-    for case in cases:
-        if case.traits.cord_mm2 is not None:
-            areas_mm2[case.id] = case.traits.cord_mm2
-    wide = tuple(case for case, mm2 in areas_mm2.items() if mm2 > WIDEST_CORD_MM2)
+    """Return a finding if what is called the cord is as wide as the canal in some of the cases.
+
+    Cases whose cord a person has confirmed do not count.
+    """
+    with_cord = [case for case in cases if case.traits.cord_mm2 is not None]
+    wide = []
+    for case in with_cord:
+        if has_wide_cord(case) and not case.traits.cord_confirmed:
+            wide.append(case)
     if not wide:
         return ()
     found = CordLikeCanal(
+        path=wide[0].path.parents[1],  # the cohort
         organ=CORD,
-        cases=wide,
-        of=len(areas_mm2),
-        median_mm2=float(np.median([areas_mm2[case] for case in wide])),
+        cases=tuple(case.id for case in wide),
+        of=len(with_cord),
+        median_mm2=float(np.median([case.traits.cord_mm2 for case in wide])),
         limit_mm2=WIDEST_CORD_MM2,
     )
     return (found,)
+
+
+def is_called_canal(case: "Case") -> bool:
+    """Return whether the structure set calls a canal what became the cord."""
+    return names_canal(case.roi_names.get(CORD, ""))
+
+
+def has_wide_cord(case: "Case") -> bool:
+    """Return whether what is called the cord is as wide as the canal."""
+    area_mm2 = case.traits.cord_mm2
+    return area_mm2 is not None and area_mm2 > WIDEST_CORD_MM2
 
 
 def shared_source_uids(cases: Iterable["Case"]) -> tuple[SharedSourceUid, ...]:
