@@ -432,9 +432,9 @@ class NamesNotMapped(Finding):
     def sentence(self) -> str:
         counted = []
         if self.unknown:
-            counted.append(f"{plural(self.unknown, 'unknown ROI name')}")
+            counted.append(plural(self.unknown, "unknown ROI name"))
         if self.ambiguous:
-            counted.append(f"{plural(self.ambiguous, 'ambiguous ROI name')}")
+            counted.append(plural(self.ambiguous, "ambiguous ROI name"))
         them = agreeing(self.unknown + self.ambiguous, "it", "them")
         return f"{' and '.join(counted)}: what is drawn under {them} was not imported"
 
