@@ -57,7 +57,13 @@ NOBODY = Person()
 
 
 def person_of(header: Dataset) -> Person:
-    """Return the person that a header names. A damaged value, other than the ID, is absent."""
+    """Return the person that a header names. A damaged value, other than the ID, is absent.
+
+    >>> header = Dataset()
+    >>> header.PatientName, header.PatientSex = "Doe^Jane", "F"
+    >>> person_of(header)
+    Person(id='', name=..., birth_date='', sex='F')
+    """
     words = re.split(r"[\s^=,]+", _readable(header, "PatientName").casefold())
     return Person(
         id=text(header, "PatientID"),
