@@ -112,7 +112,7 @@ def killed(model: Path, dicom: Path, series: int, out: Path) -> dict[str, int]:
     command = [sys.executable, "-m", "recontour", "contour", str(model), str(dicom)]
     command += ["--anyway", "--out", str(out), "--json"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        while len(list(out.glob("*.dcm"))) < series // 2:
+        while process.poll() is None and len(list(out.glob("*.dcm"))) < series // 2:
             time.sleep(0.01)
         process.kill()
     whole = {path: path.stat().st_mtime_ns for path in out.glob("*.dcm")}
