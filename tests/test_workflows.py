@@ -665,6 +665,24 @@ def test_a_map_with_several_names_of_an_organ_writes_nothing(
     assert not (tmp_path / "out.dcm").exists()
 
 
+def test_a_line_of_the_output_for_an_unknown_organ_writes_nothing(
+    found: dict[str, Mask], tmp_path: Path
+) -> None:
+    template = Template(lines={"output.names": ("Brainsteam",)})
+    with pytest.raises(NamesError, match="did you mean Brainstem"):
+        contour(tmp_path / "m", tmp_path / "ct", tmp_path / "out.dcm", template=template)
+    assert not (tmp_path / "out.dcm").exists()
+
+
+def test_a_line_of_the_output_for_another_model_s_organ_is_said(
+    found: dict[str, Mask], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    template = Template(lines={"output.names": ("Glottis",)})
+    with caplog.at_level("INFO", "recontour"):
+        contour(tmp_path / "m", tmp_path / "ct", tmp_path / "out.dcm", template=template)
+    assert "Glottis, which the model does not contour" in caplog.text
+
+
 @pytest.mark.parametrize("name", ["rtstruct", "seg"])
 def test_a_draft_with_a_label_of_its_own_is_still_a_draft(
     found: dict[str, Mask], tmp_path: Path, name: ContourFormat

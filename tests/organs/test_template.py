@@ -10,7 +10,9 @@ from recontour.organs.findings import (
     ClashingNames,
     LongName,
     NoNamesTable,
+    OutputLinesOfOtherModels,
     ProtocolWithoutMap,
+    UnknownOutputOrgan,
     UnknownProtocol,
 )
 
@@ -147,6 +149,53 @@ def test_two_organs_never_have_one_name() -> None:
     with pytest.raises(NamesError) as caught:
         template.refuse_unsuitable(["Lens_L", "Lens_R"])
     assert isinstance(caught.value.finding, ClashingNames)
+
+
+@pytest.mark.parametrize(
+    ("text", "tables"),
+    [
+        ('names = {lens_r = "Lens_L"}', "[names]"),
+        ('output = {names = {Lens_L = "x", Lens_R = "X"}}', "[output.names]"),
+        (
+            'names = {x = "Lens_L", y = "Lens_R"}\noutput = {names = {Lens_R = "x"}}',
+            "[names] or [output.names]",
+        ),
+        ('output = {names = {Lens_L = "Lens_R"}}', "[output.names]"),
+        (
+            'protocol = {"H&N" = {names = {Lens_R = "x"}}}\noutput = {names = {Lens_L = "x"}}',
+            "[output.names] or [protocol.'H&N'.names]",
+        ),
+    ],
+)
+def test_a_clash_names_the_tables_that_cause_it(tmp_path: Path, text: str, tables: str) -> None:
+    template = read_template(written(tmp_path, text), "H&N" if "H&N" in text else None)
+    with pytest.raises(NamesError) as caught:
+        template.refuse_unsuitable(["Lens_L", "Lens_R"])
+    assert str(caught.value).endswith(f"give each a name of its own in {tables}")
+
+
+@pytest.mark.parametrize("table", ["output.names", "output.colours", "protocol.'H&N'.names"])
+def test_a_misspelt_organ_of_the_output_is_refused(tmp_path: Path, table: str) -> None:
+    value = "[1, 2, 3]" if "colours" in table else '"X"'
+    path = written(tmp_path, f"[{table}]\nBrainsteam = {value}\n")
+    template = read_template(path, "H&N" if "H&N" in table else None)
+    with pytest.raises(NamesError) as caught:
+        template.refuse_unknown(["Lens_L", "Brainstem"])
+    assert caught.value.finding == UnknownOutputOrgan(
+        path=path, table=table, name="'Brainsteam'", meant=("Brainstem",)
+    )
+    assert str(caught.value).endswith("; did you mean Brainstem?")
+    template.refuse_unknown(["Lens_L", "Brainsteam"])  # a new organ of the model
+
+
+def test_a_line_of_another_model_s_organ_is_said(tmp_path: Path) -> None:
+    path = written(tmp_path, OURS)
+    template = read_template(path)
+    template.refuse_unknown(["Lens_L"])
+    assert template.lines_of_others(["Lens_L"]) == OutputLinesOfOtherModels(
+        path=path, organs=("Brainstem",)
+    )
+    assert template.lines_of_others(["Lens_L", "Brainstem"]) is None
 
 
 def test_a_name_has_at_most_64_characters() -> None:

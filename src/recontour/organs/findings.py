@@ -269,6 +269,41 @@ class ProtocolWithoutMap(Finding):
 
 
 @finding
+class UnknownOutputOrgan(Finding):
+    """A line on the output names what is an organ neither in TG-263 nor of the model.
+
+    table: of the file, such as "output.names". meant: organs that are alike.
+    """
+
+    table: ScreenOnly[str]
+    name: ScreenOnly[str]
+    meant: FitToStore[tuple[str, ...]]
+
+    def sentence(self) -> str:
+        return f"[{self.table}]: {self.name} is an organ neither in TG-263 nor of the model"
+
+    def remedy(self) -> str:
+        return did_you_mean(self.meant) or "correct the name, or take the line out"
+
+
+@finding
+class OutputLinesOfOtherModels(Finding):
+    """Lines on the names or colours of the output are of organs that the model does not contour.
+
+    organs: TG-263 names.
+    """
+
+    organs: FitToStore[tuple[str, ...]]
+
+    def sentence(self) -> str:
+        organs = enumerated(self.organs, "and")
+        return f"names or colours are given for {organs}, which the model does not contour"
+
+    def remedy(self) -> str:
+        return "this is right if other models do; if not, check the spelling"
+
+
+@finding
 class LongName(Finding):
     """The output's name of an organ is longer than DICOM allows. most: characters."""
 
@@ -284,17 +319,22 @@ class LongName(Finding):
 
 @finding
 class ClashingNames(Finding):
-    """Two organs would have one name in the output, or names that differ in case alone."""
+    """Two organs would have one name in the output, or names that differ in case alone.
+
+    tables: those of the file that the names are from.
+    """
 
     organs: FitToStore[tuple[str, str]]
     roi_name: ScreenOnly[str]
+    tables: ScreenOnly[tuple[str, ...]]
 
     def sentence(self) -> str:
         both = " and ".join(self.organs)
         return f"{both} would have the same name in the output ({self.roi_name})"
 
     def remedy(self) -> str:
-        return "give each a name of its own in [names]"
+        tables = [f"[{table}]" for table in self.tables]
+        return f"give each a name of its own in {enumerated(tables or ['[names]'], 'or')}"
 
 
 @finding

@@ -4,7 +4,7 @@ They stand in the same TOML file as the map of ROI names: `[output]` holds for e
 `[protocol.NAME]` says what is different in one protocol.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass as plain_dataclass
 from dataclasses import field, replace
 from pathlib import Path
@@ -18,12 +18,15 @@ from recontour.organs.findings import (
     AmbiguousOutputNames,
     ClashingNames,
     LongName,
+    OutputLinesOfOtherModels,
     ProtocolWithoutMap,
+    UnknownOutputOrgan,
     UnknownProtocol,
     WrongTemplate,
 )
-from recontour.organs.table import Colour, is_tg263, organ_of
+from recontour.organs.table import Colour, is_tg263, listed_organs, organ_of
 from recontour.organs.user_map import IGNORE, read_map_file, read_user_map
+from recontour.organs.vocabulary import organs_meant
 from recontour.validation import ExpectedError, mistakes
 from recontour.wording import shown
 
@@ -31,6 +34,8 @@ LONGEST_NAME = 64  # characters of an ROI name: DICOM's LO
 LONGEST_LABEL = 16  # of a structure set's label: DICOM's SH
 LONGEST_DESCRIPTION = 1024  # of a structure set's description: DICOM's ST
 LABEL = "recontour"
+NAMES = ".names"  # how the tables of output names end
+COLOURS = ".colours"
 
 Item = TypeVar("Item")
 
@@ -118,6 +123,8 @@ class Template:
         label: Of the structure set, at most 16 characters.
         description: Of the structure set.
         path: Where all this was read; for messages.
+        lines: The organs that the file's tables of names and colours name, by table, such as
+            "output.names"; the later of two tables wins. For messages.
 
     Examples:
         >>> import recontour
@@ -134,6 +141,7 @@ class Template:
     label: str = LABEL
     description: str = ""
     path: Path | None = None
+    lines: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def name_of(self, organ: str) -> str:
         """Return what an organ is called in the output."""
@@ -143,6 +151,35 @@ class Template:
     def colour_of(self, organ: str) -> Colour:
         """Return the colour of an organ in the output, RGB from 0 to 255."""
         return self.colours.get(organ) or organ_of(organ).colour
+
+    def refuse_unknown(self, organs: Collection[str]) -> None:
+        """Raise NamesError if a line is of an organ that neither TG-263 nor a model knows.
+
+        organs: the model's.
+        """
+        listed = listed_organs()
+        for table, named in self.lines.items():
+            for organ in named:
+                if organ not in organs and organ not in listed:
+                    meant = organs_meant(organ, organs) or organs_meant(organ, listed)
+                    raise NamesError(
+                        UnknownOutputOrgan(
+                            path=self.path,
+                            table=table,
+                            name=shown(organ),
+                            meant=meant,
+                        )
+                    )
+
+    def lines_of_others(self, organs: Collection[str]) -> OutputLinesOfOtherModels | None:
+        """Return which lines are of no organ of a model's; None if there are none.
+
+        organs: the model's; `refuse_unknown` was content with them.
+        """
+        others: dict[str, None] = {}
+        for named in self.lines.values():
+            others |= dict.fromkeys(organ for organ in named if organ not in organs)
+        return OutputLinesOfOtherModels(path=self.path, organs=tuple(others)) if others else None
 
     def refuse_unsuitable(self, organs: Iterable[str]) -> None:
         """Raise NamesError unless each of these organs has one name that no other has.
@@ -168,8 +205,18 @@ class Template:
                     path=self.path,
                     organs=(before, organ),
                     roi_name=shown(name),
+                    tables=tuple(dict.fromkeys(self._tables_that_name(before, organ))),
                 )
                 raise NamesError(clash)
+
+    def _tables_that_name(self, *organs: str) -> Iterator[str]:
+        """Yield the table that each of these organs has its name from; none if it keeps its own."""
+        for organ in organs:
+            tables = ["names"] if organ in self.spellings else []
+            for table, named in self.lines.items():
+                if table.endswith(NAMES) and organ in named:
+                    tables.append(table)
+            yield from tables[-1:]
 
     def _refuse_several(self, organs: Iterable[str]) -> None:
         """Raise NamesError if nobody says which of several names of an organ is to be written."""
@@ -228,14 +275,15 @@ def read_template(
     except ValidationError as error:
         wrong = WrongTemplate(path=path, mistakes=mistakes(error, OutputTables))
         raise NamesError(wrong) from error
-    template = _with_table(Template(spellings=_spellings(names), path=path), tables.output)
+    plain = Template(spellings=_spellings(names), path=path)
+    template = _with_table(plain, "output", tables.output)
     if protocol is None:
         return template
     if protocol not in tables.protocol:
         known = tuple(map(shown, tables.protocol))
         unknown = UnknownProtocol(path=path, asked=shown(protocol), known=known)
         raise NamesError(unknown)
-    return _with_table(template, tables.protocol[protocol])
+    return _with_table(template, f"protocol.{shown(protocol)}", tables.protocol[protocol])
 
 
 def _spellings(names: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
@@ -247,8 +295,11 @@ def _spellings(names: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
     return spellings
 
 
-def _with_table(template: Template, table: OutputTable) -> Template:
-    """Return a template with what a table says; names and colours are added one by one."""
+def _with_table(template: Template, key: str, table: OutputTable) -> Template:
+    """Return a template with what a table says; names and colours are added one by one.
+
+    key: the table's, as messages show it.
+    """
     said: dict[str, Any] = {}
     for name in ("prefix", "suffix", "label", "description", "organs"):
         value = getattr(table, name)
@@ -258,4 +309,14 @@ def _with_table(template: Template, table: OutputTable) -> Template:
     for organ, name in (table.names or {}).items():
         spellings[organ] = (name,)
     colours = {**template.colours, **(table.colours or {})}
-    return replace(template, spellings=spellings, colours=colours, **said)
+    lines = dict(template.lines)
+    for ending, named in ((NAMES, table.names), (COLOURS, table.colours)):
+        if named:
+            lines[key + ending] = tuple(named)
+    return replace(
+        template,
+        spellings=spellings,
+        colours=colours,
+        lines=lines,
+        **said,
+    )

@@ -52,6 +52,7 @@ class MadeBy:
     ) -> "MadeBy":
         """Return what contours are made by."""
         written = asdict(template) | {"path": None}
+        del written["lines"]  # for messages only
         digest = hashlib.sha256(json.dumps(written, sort_keys=True).encode())
         return cls(
             model=model,

@@ -1,5 +1,6 @@
 """Contour a CT: a first draft for a person to review."""
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -32,7 +33,7 @@ from recontour.dicom import (
 from recontour.errors import NamesError, OrganError, SettingsError, UnlikeTrainingError
 from recontour.exchange.nifti import affine_ras, write_nifti
 from recontour.files import is_name, refuse_as_output, whole_folder
-from recontour.findings import Finding
+from recontour.findings import Finding, log_finding
 from recontour.geometry import traced
 from recontour.geometry.arrays import Mask
 from recontour.network import name_of
@@ -57,6 +58,8 @@ ContourFormat = Literal["rtstruct", "seg", "nifti"]
 # Warnings that hold for every CT that a model contours.
 ABOUT_THE_MODEL = (ModelNotice, NoRanges, IncomparableKeys)
 OrganMasks = Iterable[tuple[str, Mask]]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +140,7 @@ def contour(
     refuse_unknown_format(format)
     refuse_as_output(out)
     refuse_for_contouring(model, ct_dir)
+    template = template or Template()
     contourer = contourer or Contourer.load(model)
     salt = salt_beside(model)
     job = Job.of(
@@ -144,13 +148,21 @@ def contour(
         model,
         organs,
         format,
-        template or Template(),
+        template,
         anyway=anyway,
         salt_name=salt.name if salt else None,
     )
+    note_lines_of_others(template, contourer)
     scan = scan_of(archive or read_archive(ct_dir))
     patient = patient_key(person_of(scan.source.header).id, salt)
     return job.contour(scan, patient, ct_dir, out, progress)
+
+
+def note_lines_of_others(template: Template, contourer: Contourer) -> None:
+    """Log which lines on the output are of no organ of the model's."""
+    others = template.lines_of_others(contourer.model.organs)
+    if others:
+        log_finding(log, logging.INFO, others)
 
 
 def salt_beside(model: Path) -> Salt | None:
@@ -202,8 +214,9 @@ class Job:
         """Check what is wanted against a model.
 
         Raises: OrganError: the model does not contour an organ. NamesError: an organ would have
-            several names in the output, or two would have one.
+            several names in the output, two would have one, or a line is of an organ nobody knows.
         """
+        template.refuse_unknown(contourer.model.organs)
         wanted = chosen_organs(contourer.model, organs or template.organs)
         template.refuse_unsuitable(wanted)
         lineage = contourer.model.provenance.lineage

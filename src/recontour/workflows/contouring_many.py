@@ -40,6 +40,7 @@ from recontour.workflows.contouring import (
     Contoured,
     ContourFormat,
     Job,
+    note_lines_of_others,
     refuse_unknown_format,
     salt_beside,
 )
@@ -146,6 +147,7 @@ def contour_all(
     salt = salt_beside(model)
     salt_name = salt.name if salt else None
     job = Job.of(contourer, model, organs, format, template, anyway=anyway, salt_name=salt_name)
+    note_lines_of_others(template, contourer)
     elsewhere = ModelElsewhere.of(model, contourer.model)
     made_by = MadeBy.of(elsewhere.sha256, job.wanted, format, template)
     outputs = _outputs(archive, out, made_by, ENDINGS[format])
