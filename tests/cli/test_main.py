@@ -171,6 +171,10 @@ def test_an_unknown_option_is_told_with_its_command_s_usage(
             ["contour", "M", "CT", "--out", "F", "--format", "dicom"],
             "'dicom'; choose from rtstruct",
         ),
+        (["--jsn"], "unrecognized arguments: --jsn; did you mean --json?"),
+        (["--json"], "unrecognized arguments: --json; give --json after the command"),
+        ([], "the following arguments are required: COMMAND"),
+        (["evaluate", "C", "M", "--ou", "X"], "the following arguments are required: --out"),
     ],
 )
 def test_a_misspelt_command_or_choice_is_told_what_may_be_meant(

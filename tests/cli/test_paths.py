@@ -85,12 +85,28 @@ WRONG = (
 )
 
 
+# What is known from the words alone; the paths are wrong, too, where they may be.
+IMPOSSIBLE = {
+    "import nowhere new --on locl:2": "locl:2",
+    "contour nowhere DICOM --out nowhere/new --on locl:2": "locl:2",
+    "evaluate COHORT MODEL --out nowhere/new --on locl:2": "locl:2",
+    "study study.toml --out nowhere/new --on locl:2": "locl:2",
+    "train COHORT --out new --iterations -3": "found -3",
+    "adapt MODEL COHORT --out new --iterations -3": "found -3",
+    "adapt MODEL COHORT --out new --check --folds 1": "at least 2 folds",
+    "adapt MODEL COHORT --out new --folds 2": "add --check",
+    "contour MODEL DICOM --out new --names several.toml --organs Lens_L": "several names",
+}
+
+
 def furnish(folder: Path) -> None:
     """Fill a folder with a model that nobody reads, a cohort, an empty archive and two studies."""
     fill(Cohort.open_or_create(folder / "COHORT", "north"), 1)
     (folder / "MODEL").write_text("never read")
     (folder / "DICOM").mkdir()
     (folder / "study.toml").write_text(STUDY.format(source="COHORT"))
+    several = 'names = {a = "Lens_L", b = "Lens_L"}'
+    (folder / "several.toml").write_text(several)
     (folder / "no-source.toml").write_text(STUDY.format(source="nowhere"))
 
 
@@ -102,7 +118,7 @@ def refusals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, b
     before = set(folder.rglob("*"))
     ended = subprocess.run(
         [sys.executable, "-c", RUN],
-        input="\n".join(WRONG),
+        input="\n".join([*WRONG, *IMPOSSIBLE]),
         check=True,
         capture_output=True,
         text=True,
@@ -123,6 +139,15 @@ def test_a_wrong_path_is_refused_before_torch_is_loaded(
     code, has_torch, line = refusals[words]
     assert line.startswith("recontour: ")
     assert "nowhere" in line
+    assert (code, has_torch) == (2, False)
+
+
+@pytest.mark.parametrize("words", IMPOSSIBLE)
+def test_an_impossible_number_or_place_is_refused_before_torch_is_loaded(
+    refusals: dict[str, tuple[int, bool, str]], words: str
+) -> None:
+    code, has_torch, line = refusals[words]
+    assert IMPOSSIBLE[words] in line
     assert (code, has_torch) == (2, False)
 
 

@@ -173,7 +173,9 @@ def test_arguments_in_the_wrong_order(fails: Fails, journey: Journey, tmp_path: 
     out = ["--out", tmp_path / "new"]
     assert "the order is MODEL COHORT" in fails("adapt", journey.cohort, journey.model_s, *out)
     assert "the order is COHORT MODEL" in fails("evaluate", journey.model_s, journey.cohort, *out)
-    assert "the order is MODEL CT_DIR" in fails("contour", journey.archive, journey.model_s, *out)
+    line = fails("contour", journey.archive, journey.model_s, *out)
+    assert f"the model is a folder, and CT_DIR is no folder ({journey.model_s})" in line
+    assert "give the model first: the order is MODEL CT_DIR" in line
     assert everything(tmp_path) == set()
 
 

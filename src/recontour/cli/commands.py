@@ -53,6 +53,7 @@ log = logging.getLogger(__name__)
 def run(options: argparse.Namespace, said: Transcript) -> None:
     """Run a command, and show its answer or add it to the transcript."""
     command = getattr(sys.modules[__name__], options.command)
+    _check_place(options)
     with ProgressBar(said, silent=_is_companion(options)) as progress:
         answer = _answer(command, options, progress)
     said.warnings += answer.warnings
@@ -303,9 +304,11 @@ def convert(options: argparse.Namespace, _progress: ProgressBar) -> Answer:
 def train(options: argparse.Namespace, progress: ProgressBar) -> Answer:
     """Train a model on a cohort."""
     from recontour.workflows.paths import refuse_for_training
+    from recontour.workflows.wanted import refuse_iterations
 
     learning = _learning(options)
     if not options.launched:  # else they meet first, and agree
+        refuse_iterations(options.iterations)
         refuse_for_training(options.cohort, options.out)
     progress.begin(f"reading {options.cohort}")
     model = recontour.train(
@@ -322,10 +325,13 @@ def train(options: argparse.Namespace, progress: ProgressBar) -> Answer:
 def adapt(options: argparse.Namespace, progress: ProgressBar) -> Answer:
     """Adapt a model to a cohort."""
     from recontour.workflows.paths import refuse_for_adapting
+    from recontour.workflows.wanted import refuse_iterations, wanted_extent
 
     out = options.head_only or options.out
     learning = _learning(options)
     if not options.launched:
+        wanted_extent(options.folds, options.check)
+        refuse_iterations(options.iterations)
         refuse_for_adapting(options.model, options.cohort, out)
     progress.begin(f"loading {options.model}, reading {options.cohort}")
     model = recontour.adapt(
@@ -382,6 +388,8 @@ def contour(options: argparse.Namespace, progress: ProgressBar) -> Answer:
     template = recontour.read_template(
         options.names, options.protocol, new_organs=options.new_organ
     )
+    # Of all the organs of the model, only the model can tell.
+    template.refuse_unsuitable(organs or template.organs or ())
     archive = _checked_for_contouring(options, progress)
     if options.out.is_dir() or (archive and len(archive.series) > 1):
         return _contour_all(options, organs, template, archive, progress)
@@ -415,7 +423,6 @@ def _checked_for_contouring(options: argparse.Namespace, progress: ProgressBar) 
     from recontour.dicom import read_archive
     from recontour.workflows.paths import refuse_for_contouring
 
-    _check_place(options)
     refuse_for_contouring(options.model, options.ct_dir)
     if options.out.is_dir():
         progress.begin(f"loading {options.model}, reading {options.ct_dir}")
@@ -427,7 +434,7 @@ def _checked_for_contouring(options: argparse.Namespace, progress: ProgressBar) 
 
 def _check_place(options: argparse.Namespace) -> None:
     """Raise SettingsError for a place that there is not."""
-    if options.on:
+    if getattr(options, "on", None):
         place_of(options.on)
 
 

@@ -32,8 +32,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with forgiving_streams() as output:
         typed = list(sys.argv[1:] if arguments is None else arguments)
         options, unknown = parser().parse_known_args(typed)
+        command = getattr(options, "parser", parser())
         if unknown:
-            _refuse_unknown(options.parser, unknown)
+            _refuse_unknown(command, unknown)
+        if command is parser():
+            command.error("the following arguments are required: COMMAND")
         options.launched = launched() if options.command in TOGETHER else None
         code = _run(options, typed)
         sys.stdout.flush()
@@ -47,8 +50,11 @@ def _refuse_unknown(command: argparse.ArgumentParser, unknown: Sequence[str]) ->
     words = f"unrecognized arguments: {' '.join(unknown)}"
     known = known_options(command)
     named = [word.partition("=")[0] for word in unknown if word.startswith("--")]
-    question = question_about(named[0], known) if named else ""
-    command.error(f"{words}; {question}" if question else words)
+    if named and named[0] in known:
+        help = f"give {named[0]} after the command"
+    else:
+        help = question_about(named[0], known) if named else ""
+    command.error(f"{words}; {help}" if help else words)
 
 
 def _run(options: argparse.Namespace, typed: Sequence[str]) -> int:

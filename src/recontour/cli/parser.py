@@ -22,7 +22,13 @@ SEPARATORS = tuple(filter(None, (os.sep, os.altsep)))
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors say what may be meant, and never steer a terminal."""
+    """A parser whose errors say what may be meant, and never steer a terminal.
+
+    Options are typed in full: an abbreviation may hide a mistake.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(allow_abbrev=False, **settings)
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         """Raise ArgumentError for a value that is no choice; argparse calls this."""
@@ -70,8 +76,13 @@ def question_about(typed: str, known: Iterable[str]) -> str:
 
 
 def known_options(command: argparse.ArgumentParser) -> list[str]:
-    """Return the long options of a command."""
-    return [name for name in command._option_string_actions if name.startswith("--")]
+    """Return the long options of a command; of the whole parser, those of all commands, too."""
+    names = dict.fromkeys(command._option_string_actions)
+    for action in command._actions:
+        if isinstance(action.choices, dict):
+            for below in action.choices.values():
+                names |= dict.fromkeys(below._option_string_actions)
+    return [name for name in names if name.startswith("--")]
 
 
 @cache
@@ -79,7 +90,7 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of all commands.
 
     The options it returns hold `command`, the function in commands.py; `name`, as it is typed;
-    `parser`, the command's own parser; and `json`.
+    `parser`, the command's own parser; and `json`. Without a command, they hold none of these.
     """
     top = _Parser(
         prog="recontour",
@@ -95,7 +106,6 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = top.add_subparsers(
         title="commands",
-        required=True,
         metavar="COMMAND",
     )
     _add_import(commands)

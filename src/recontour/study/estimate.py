@@ -25,7 +25,8 @@ from recontour.training.presets import Preset, preset_of
 from recontour.training.profile import StepSeconds, time_step
 from recontour.training.recipe import Precision
 from recontour.transfer.depth import freeze_all_but_last, layers
-from recontour.workflows.checking import SHORT, can_choose
+from recontour.workflows.checking import can_choose
+from recontour.workflows.wanted import SHORT
 
 # A model file, and while it is trained a checkpoint: weights with two moments each.
 FILES_PER_MODEL = 3

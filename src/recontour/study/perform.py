@@ -55,7 +55,8 @@ from recontour.transfer.models import (
     with_precision,
 )
 from recontour.workflows.check_folder import CheckFolder
-from recontour.workflows.checking import SHORT, Adaptation, checked
+from recontour.workflows.checking import Adaptation, checked
+from recontour.workflows.wanted import SHORT
 
 Scores = dict[str, list[CaseScore]]  # by fold
 Report = Callable[[str], object]  # is called with what a cell is doing, in a word or two

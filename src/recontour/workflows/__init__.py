@@ -11,6 +11,7 @@ model_elsewhere  a model in other processes
 inspecting   `inspect`
 planned      what a long command uses, and how long it will take
 paths        wrong paths, found before torch is loaded
+wanted       what numbers ask for, checked before torch is loaded
 findings     what can be found where a command puts its inputs together
 
 Each function is one command of the command line and one function of the Python API. Paths in, files

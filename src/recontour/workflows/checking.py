@@ -38,15 +38,13 @@ from recontour.training.findings import UnfinishedRun
 from recontour.training.recipe import Recipe, WantedPrecision
 from recontour.training.together import agreed, is_first_process, shared
 from recontour.transfer.models import fit, take_over, with_precision, with_sisters
-from recontour.workflows.check_folder import USUAL_FOLDS, CheckFolder
+from recontour.workflows.check_folder import CheckFolder
 from recontour.workflows.findings import (
-    FoldsWithoutCheck,
     NothingToCheck,
     NothingToCompare,
     OrgansNotChecked,
     OtherCheck,
     PlannedCheck,
-    TooFewFolds,
 )
 from recontour.workflows.parents_say import (
     FoldDsc,
@@ -58,6 +56,7 @@ from recontour.workflows.parents_say import (
     worths_to_try,
 )
 from recontour.workflows.planned import TrainingTeller, counted, follow
+from recontour.workflows.wanted import Extent
 
 DIGITS = 6  # kept of each number
 MOST_SISTERS = 2
@@ -117,44 +116,6 @@ class Fold:
     others: Sequence[Case]
     recipe: Recipe
     out: Path
-
-
-@dataclass(frozen=True, slots=True)
-class Extent:
-    """How thorough a check is.
-
-    is_short: each fold learns for half as long as the model itself will.
-    """
-
-    folds: int
-    is_short: bool
-
-    def recipe(self, recipe: Recipe) -> Recipe:
-        """Return the recipe of a fold. recipe: of an adaptation to as many patients."""
-        alone = replace(recipe, parent_patients=0.0)
-        if not self.is_short:
-            return alone
-        return replace(alone, iterations=-(-recipe.iterations // 2))
-
-
-SHORT = Extent(folds=2, is_short=True)
-
-
-def wanted_extent(folds: int | None, check: bool | None) -> Extent | None:
-    """Return how thoroughly an adaptation is to be checked; None: not at all.
-
-    folds, check: as the user said; None: nothing.
-    Raises: SettingsError: fewer than two folds, or folds without a check.
-    """
-    if not check:
-        if folds is not None:
-            raise SettingsError(FoldsWithoutCheck())
-        return SHORT if check is None else None
-    if folds is None:
-        return Extent(USUAL_FOLDS, is_short=False)
-    if folds < 2:
-        raise SettingsError(TooFewFolds(folds=folds))
-    return Extent(folds, is_short=False)
 
 
 def checked(

@@ -5,7 +5,6 @@ from typing import Literal
 from recontour.contouring.findings import OrganUnlikeTraining
 from recontour.findings import Finding, FitToStore, ScreenOnly, finding
 from recontour.wording import about, agreeing, plural
-from recontour.workflows.check_folder import USUAL_FOLDS
 
 
 @finding
@@ -145,32 +144,6 @@ class PlannedCheck(Planned):
             f"checking in {which} of {self.on_what()}; {iterations} for each fold{in_all} before "
             "the adaptation itself begins"
         )
-
-
-@finding
-class FoldsWithoutCheck(Finding):
-    """A number of folds was given for an adaptation that is not to be checked."""
-
-    def sentence(self) -> str:
-        return "--folds is the number of folds of --check, which is missing"
-
-    def remedy(self) -> str:
-        return "add --check, or leave out --folds"
-
-
-@finding
-class TooFewFolds(Finding):
-    """An adaptation is to be checked in fewer than two folds."""
-
-    folds: int
-
-    def sentence(self) -> str:
-        """Say what was given."""
-        return f"--folds {self.folds}: a check needs at least 2 folds"
-
-    def remedy(self) -> str:
-        """Say what is usual."""
-        return f"without --folds there are {USUAL_FOLDS}"
 
 
 @finding
@@ -332,18 +305,6 @@ class UnknownPreset(Finding):
     def remedy(self) -> str:
         """Say what helps."""
         return "adapt it with the recontour that made it, or update"
-
-
-@finding
-class ImpossibleIterations(Finding):
-    """The number of iterations is out of range. seen: as text, since it may have any length."""
-
-    seen: ScreenOnly[str]
-    most: int
-
-    def sentence(self) -> str:
-        """Say the range."""
-        return f"--iterations: at least 1 and at most {self.most} are expected (found {self.seen})"
 
 
 @finding

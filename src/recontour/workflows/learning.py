@@ -23,13 +23,12 @@ from recontour.training.recipe import Recipe, WantedPrecision
 from recontour.training.together import agreed, is_first_process, join
 from recontour.transfer.depth import layers
 from recontour.transfer.models import begin, fit, with_precision
-from recontour.wording import printable, shown
+from recontour.wording import printable
 from recontour.workflows.check_folder import CheckFolder
-from recontour.workflows.checking import Adaptation, checked, wanted_extent
+from recontour.workflows.checking import Adaptation, checked
 from recontour.workflows.findings import (
     HeadIsWholeModel,
     HeadOfAllLayers,
-    ImpossibleIterations,
     NoCommonOrgan,
     OrgansDropped,
     OrgansNotFoundAfterTraining,
@@ -40,11 +39,10 @@ from recontour.workflows.findings import (
 )
 from recontour.workflows.paths import refuse_for_adapting, refuse_for_training
 from recontour.workflows.planned import TrainingTeller, counted, follow
+from recontour.workflows.wanted import refuse_iterations, wanted_extent
 
 PresetName = Literal["compact", "accurate", "paper"]
 
-# `paper` has 200 000.
-MOST_ITERATIONS = 10_000_000
 # How many patients are contoured at the end of a training to look for an organ that was not found
 # before; this takes a few seconds at most.
 PATIENTS_TO_CHECK = 3
@@ -100,6 +98,7 @@ def train(
     join()
     with agreed():
         wanted = wanted_precision(precision)
+        refuse_iterations(iterations)
         refuse_for_training(cohort, out)
         settings = preset_of(preset)
         opened = _with_certain_sides(Cohort.open(cohort))
@@ -193,6 +192,7 @@ def adapt(
     with agreed():
         wanted = wanted_precision(precision)
         extent = wanted_extent(folds, check)
+        refuse_iterations(iterations)
         refuse_for_adapting(model, cohort, out)
         parent = load_model(model)
         opened = _with_certain_sides(Cohort.open(cohort))
@@ -358,8 +358,6 @@ def _judge_lone_head(child: Model) -> None:
 def _with_iterations(recipe: Recipe, iterations: int | None) -> Recipe:
     if iterations is None:
         return recipe
-    if not 1 <= iterations <= MOST_ITERATIONS:
-        raise SettingsError(ImpossibleIterations(seen=shown(iterations), most=MOST_ITERATIONS))
     return replace(recipe, iterations=iterations)
 
 

@@ -31,11 +31,14 @@ class SwappedArguments(Finding):
 
     def sentence(self) -> str:
         """Say what was given."""
-        return f"a folder was given as the model, and for the folder no folder ({self.file})"
+        folder = self.order.replace("MODEL", "").strip()
+        return f"the model is a folder, and {folder} is no folder ({self.file})"
 
     def remedy(self) -> str:
         """Say the order."""
-        return f"the order is {self.order}"
+        first = self.order.split()[0]
+        what = "the model" if first == "MODEL" else "the cohort"
+        return f"give {what} first: the order is {self.order}"
 
 
 def refuse_swapped(model: Path, folder: Path, order: Order) -> None:
