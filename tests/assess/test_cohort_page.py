@@ -71,7 +71,7 @@ def test_a_page_says_which_organs_a_case_lacks_and_that_few_cases_are_not_compar
     assert main(["inspect", str(north.path), "--html", str(page)]) == 0
     text = page.read_text(encoding="utf-8")
     assert '<td class="words">2, without Lens_L</td>' in text
-    assert '<td class="words">too few cases to compare sizes</td>' in text
+    assert '<td class="words">too few cases to compare lengths and sizes</td>' in text
 
 
 def test_the_cohorts_earlier_page_is_replaced(tmp_path: Path) -> None:

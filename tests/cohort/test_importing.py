@@ -36,6 +36,7 @@ from recontour.cohort.findings import (
     MapNotApplied,
     NotAnArray,
     SharedSourceUid,
+    TooFewToCompare,
 )
 from recontour.cohort.import_findings import (
     AdditionalOrgans,
@@ -120,8 +121,9 @@ def reasons_stored(cohort: Cohort) -> list[str]:
 
 
 def told(report: importing.ImportReport) -> tuple[Finding, ...]:
-    """The notes but one kind: the organs of these tests fill the scan from end to end."""
-    return tuple(note for note in report.notes if not isinstance(note, CutByScan))
+    """The notes but two kinds: organs fill these few cases' scans from end to end."""
+    left_out = CutByScan | TooFewToCompare
+    return tuple(note for note in report.notes if not isinstance(note, left_out))
 
 
 def without_case(notes: Iterable[Finding]) -> list[Finding]:

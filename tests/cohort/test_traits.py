@@ -19,8 +19,15 @@ from recontour.cohort.findings import (
     CutByScan,
     DoubtfulSides,
     SidesNotInDoubt,
+    TooFewToCompare,
 )
-from recontour.cohort.traits import NO_TRAITS, Traits, doubtful_sides, notes_on_traits
+from recontour.cohort.traits import (
+    NO_TRAITS,
+    Traits,
+    doubtful_sides,
+    notes_on_traits,
+    too_few_to_compare,
+)
 from recontour.errors import CohortError
 from recontour.findings import words
 from recontour.geometry.arrays import Mask
@@ -148,6 +155,14 @@ def test_a_confirmed_cord_may_be_called_a_canal(cohort: Cohort) -> None:
     assert len(notes_on_traits(list(cohort), list(cohort))) == 1
     confirm_cord(cohort.path, name)
     assert notes_on_traits(list(cohort), list(cohort)) == []
+
+
+def test_few_cases_cannot_be_compared_and_that_is_said(cohort: Cohort) -> None:
+    assert too_few_to_compare([]) == ()
+    cases = [add(cohort, number, Brainstem=box(slice(1, 4))) for number in range(6)]
+    assert too_few_to_compare(cases) == ()
+    (found,) = too_few_to_compare(cases[:5])
+    assert found == TooFewToCompare(cases=5, needed=6)
 
 
 def test_reading_again_remembers_a_confirmed_cord(tmp_path: Path) -> None:

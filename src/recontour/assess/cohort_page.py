@@ -46,6 +46,7 @@ from recontour.cohort.traits import (
     doubtful_sides,
     notes_on_traits,
     shared_source_uids,
+    too_few_to_compare,
     wide_cords,
 )
 from recontour.evaluation.figures import Picture, draw
@@ -140,6 +141,7 @@ def write_cohort_page(
         progress("drawing", done, len(ordered), case.id)
         shown.append(_shown(case, sizes[case.id], reasons[case.id], summaries, patients))
     progress("drawing", len(ordered), len(ordered), "")
+    too_few = too_few_to_compare(cases)
     contents = {
         "centre": cohort.centre,
         "date": datetime.datetime.now(datetime.UTC).date(),
@@ -153,9 +155,14 @@ def write_cohort_page(
         "ends": END_WORDS,
         "largest_z": LARGEST_Z,
         "fewest_others": FEWEST_OTHERS,
+        "otherwise": too_few[0].brief() if too_few else "sizes as usual",
     }
     linked = _linking([case.id for case in ordered])
-    filters: dict[str, Callable[..., str]] = {"spread": _spread, "linked": linked}
+    filters: dict[str, Callable[..., str]] = {
+        "spread": _spread,
+        "linked": linked,
+        "in_code": _in_code,
+    }
     page = render("recontour.assess", "cohort.html", contents, filters)
     write_bytes(path, sealed(page, cohort.id), replace=own_page_at(path, cohort.id))
 
@@ -187,6 +194,7 @@ def _notices(
         mixed_origins(cases),
         doubt(cases),
         *notes_on_traits(cases, cases, lengths),
+        *too_few_to_compare(cases),
     ]
     notices += [as_notice(one) for one in found if one]
     for case in damaged:
@@ -205,12 +213,22 @@ def _linking(ids: Sequence[str]) -> Callable[[str], Markup]:
     whole_name = re.compile(rf"(?<![\w-])(?:{names})(?![\w-])") if names else None
 
     def linked(sentence: str) -> Markup:
-        text = str(escape(printable(sentence)))
+        text = str(_in_code(sentence))
         if whole_name:
             text = whole_name.sub(lambda name: f'<a href="{places[name[0]]}">{name[0]}</a>', text)
         return Markup(text)
 
     return linked
+
+
+def _in_code(sentence: str) -> Markup:
+    """Set what a sentence has between backticks in the letters of code.
+
+    >>> str(_in_code("run `recontour inspect` & look"))
+    'run <code>recontour inspect</code> &amp; look'
+    """
+    text = str(escape(printable(sentence)))
+    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", text))
 
 
 def _shown(

@@ -210,7 +210,7 @@ def inspect(options: argparse.Namespace, progress: ProgressBar) -> Answer:
     if isinstance(found, CohortContents):
 
         def show() -> None:
-            tell.cohort(found, options.html)
+            tell.cohort(found, options.html, says_whose=wants_names)
             if wants_names:
                 tell.who(recontour.who_is(options.path, options.who_from))
 

@@ -69,10 +69,12 @@ def imported(report: "ImportReport", cohort: "Cohort") -> None:
             f"note: {plural(old, 'note')} on cases that were there before: `{inspect}` shows "
             "those on contours, and --json shows all"
         )
+    _whose(report.new_notes, cohort)
 
 
 def previewed(preview: "ImportPreview", draft: Path | None) -> None:
     """Show what an import would make of the ROI names. draft: the map that was written."""
+    from recontour.cohort.lacking import is_unknown
     from recontour.organs.draft import has_open_names
 
     _names(preview.names, "structure sets")
@@ -82,10 +84,11 @@ def previewed(preview: "ImportPreview", draft: Path | None) -> None:
             add_row(table, str(left.path), words(left.finding))
         out.print(table)
     _notes(preview.notes)
-    statuses = Counter(row.status for row, _ in preview.names)
+    statuses = Counter("unknown" if is_unknown(row) else row.status for row, _ in preview.names)
     say(
         f"{plural(preview.structure_sets, 'structure set')}; names: {statuses['mapped']} mapped, "
-        f"{statuses['ambiguous']} ambiguous, {statuses['ignored']} ignored. Nothing was imported."
+        f"{statuses['ambiguous']} ambiguous, {statuses['unknown']} unknown, "
+        f"{statuses['ignored']} left out for a reason. Nothing was imported."
     )
     if draft is None:
         return
@@ -156,10 +159,23 @@ def _notes(notes: Iterable[Finding]) -> None:
         say(f"note: {words(note)}")
 
 
-def cohort(found: "CohortContents", page: Path | None = None) -> None:
+def _whose(notes: Iterable[Finding], cohort: "Cohort") -> None:
+    """Show which command says whose the cases are that notes name, if any."""
+    from recontour.cohort.findings import WhoseCases, cases_named
+
+    if any(cases_named(note) for note in notes):
+        say(words(WhoseCases(cohort=cohort.path)))
+
+
+def cohort(
+    found: "CohortContents",
+    page: Path | None = None,
+    *,
+    says_whose: bool = False,
+) -> None:
     """Show what a cohort holds: its usable cases, its organs, what was left out and why.
 
-    page: of all cases, if one was written.
+    page: of all cases, if one was written. says_whose: whose the cases are follows.
     """
     from recontour.cohort import notices_of
 
@@ -174,6 +190,8 @@ def cohort(found: "CohortContents", page: Path | None = None) -> None:
     _patients(sound)
     _origins(opened, sound)
     _notes(found.notes)
+    if not says_whose:
+        _whose(found.notes, opened)
     for name, title in (("names.csv", "ROI names"), ("left_out.csv", "What was not imported")):
         header, rows = read_table(opened.path / name)
         if rows:

@@ -708,6 +708,50 @@ class SharedSourceUid(Finding):
         return "another structure set had the same UID"
 
 
+@finding
+class TooFewToCompare(Finding):
+    """A cohort has too few cases to compare how long and large contours are. needed: how many."""
+
+    cases: int
+    needed: int
+
+    def sentence(self) -> str:
+        return (
+            f"{plural(self.cases, 'case')}: too few to compare the contours' lengths and sizes "
+            f"({self.needed} are needed)"
+        )
+
+    def remedy(self) -> str:
+        return "look at them yourself"
+
+    def brief(self) -> str:
+        """Say it in a few words."""
+        return "too few cases to compare lengths and sizes"
+
+
+@finding
+class WhoseCases(Finding):
+    """What was said names cases, and another command says whose these are. cohort: its folder."""
+
+    cohort: ScreenOnly[Path]
+
+    def sentence(self) -> str:
+        return f"whose these are: `recontour inspect {typed_path(self.cohort, 'COHORT')} --who`"
+
+
+def cases_named(note: Finding) -> set[str]:
+    """Return the cases that a finding is about, by name; none if it only counts them.
+
+    >>> sorted(cases_named(CordCalledCanal(organ="SpinalCord", cases=("north-1", "north-2"))))
+    ['north-1', 'north-2']
+    """
+    cases = getattr(note, "cases", ())
+    named = set(cases) if isinstance(cases, tuple) else set()
+    if note.case:
+        named.add(note.case)
+    return named
+
+
 # Files
 
 

@@ -22,7 +22,7 @@ from typing import Literal
 import numpy as np
 
 from recontour.cohort.case import Case, Origin, case_id_of
-from recontour.cohort.findings import MapNotApplied, SharedSourceUid
+from recontour.cohort.findings import MapNotApplied, SharedSourceUid, cases_named
 from recontour.cohort.history import begin_import, end_import
 from recontour.cohort.import_findings import (
     AdditionalOrgans,
@@ -53,7 +53,7 @@ from recontour.cohort.partly import Ends, PartialUse, read_ends, united, without
 from recontour.cohort.patients import Salt, contradict, salt_if_any, throwaway_salt
 from recontour.cohort.store import Cohort
 from recontour.cohort.tables import LeftOut, check_tables, fit_row, save_left_out, save_names
-from recontour.cohort.traits import CORD, NO_ENDS, notes_on_traits
+from recontour.cohort.traits import CORD, NO_ENDS, notes_on_traits, too_few_to_compare
 from recontour.cohort.who import archive_id_of, remember_archive
 from recontour.dicom import (
     NOBODY,
@@ -142,10 +142,7 @@ class ImportReport:
         there = set(self.already_there)
         new = []
         for note in self.notes:
-            cases = getattr(note, "cases", ())
-            about = set(cases) if isinstance(cases, tuple) else set()
-            if note.case:
-                about.add(note.case)
+            about = cases_named(note)
             if isinstance(note, ON_DIFFERENCES) or not about or about - there:
                 new.append(note)
         return tuple(new)
@@ -839,7 +836,8 @@ def _notes_on_contours(cases: Sequence[Case], everyone: Sequence[Case]) -> list[
     That another structure set has the UID of a case's is among the notes on each patient.
     """
     notes = notes_on_traits(cases, everyone)
-    return [note for note in notes if not isinstance(note, SharedSourceUid)]
+    kept = [note for note in notes if not isinstance(note, SharedSourceUid)]
+    return [*kept, *too_few_to_compare(everyone)]
 
 
 def _ids_of(imports: Iterable[_CaseImport], became: str) -> tuple[str, ...]:

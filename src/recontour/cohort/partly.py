@@ -36,7 +36,7 @@ END_SLICES: Mapping[End, int] = {"below": 0, "above": -1}
 # Measured on 183 patients of three centres (OpenKBP): 3 contours are that short, in 3 patients.
 SHORT_SHARE = 0.4  # of the others' median extent
 ROOM_SHARE = 0.5  # of what is missing, that the CT shows beyond each end
-FEWEST_OTHERS = 5  # cases that an organ's size is compared with
+FEWEST_OTHERS = 5  # cases that an organ's length or size is compared with
 
 
 def read_ends(

@@ -17,9 +17,10 @@ from recontour.cohort.findings import (
     DoubtfulSides,
     End,
     SharedSourceUid,
+    TooFewToCompare,
 )
 from recontour.cohort.lengths import LengthDoubt, length_doubts
-from recontour.cohort.partly import END_SLICES, Ends, partly_contoured
+from recontour.cohort.partly import END_SLICES, FEWEST_OTHERS, Ends, partly_contoured
 from recontour.findings import Finding
 from recontour.geometry import Grid
 from recontour.geometry.arrays import Mask
@@ -240,6 +241,16 @@ def has_wide_cord(case: "Case") -> bool:
     """Return whether what is called the cord is as wide as the canal."""
     area_mm2 = case.traits.cord_mm2
     return area_mm2 is not None and area_mm2 > WIDEST_CORD_MM2
+
+
+def too_few_to_compare(among: Sequence["Case"]) -> tuple[TooFewToCompare, ...]:
+    """Return a finding if a cohort has cases, but too few to compare their contours.
+
+    Neither short contours, early ends nor unusual sizes can be noticed then. among: all its cases.
+    """
+    if not among or len(among) > FEWEST_OTHERS:
+        return ()
+    return (TooFewToCompare(cases=len(among), needed=FEWEST_OTHERS + 1),)
 
 
 def shared_source_uids(cases: Iterable["Case"]) -> tuple[SharedSourceUid, ...]:

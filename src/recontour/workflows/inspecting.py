@@ -11,7 +11,7 @@ from recontour.cohort.findings import NoCases
 from recontour.cohort.lengths import LengthDoubt, length_doubts, lengths_settled
 from recontour.cohort.sizes import Sizes, sizes_of, unusual_sizes
 from recontour.cohort.store import DamagedCase
-from recontour.cohort.traits import notes_on_traits
+from recontour.cohort.traits import notes_on_traits, too_few_to_compare
 from recontour.errors import CohortError, SettingsError
 from recontour.files import NotFound
 from recontour.findings import Finding
@@ -59,6 +59,7 @@ class CohortContents:
         return [
             *notes_on_traits(self.cases, self.cases, self.lengths),
             *draft_warnings(self.cases),
+            *too_few_to_compare(self.cases),
             *unusual_sizes(self.sizes, lengths_settled(self.cases, self.lengths)),
         ]
 
