@@ -834,7 +834,7 @@ def test_the_phantom_and_people_do_not_mix(
 def test_the_command_line_marks_stops_and_goes_on_anyway(
     model: Model, found: dict[str, Mask], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found["Lens_L"][1:3, 10:20, 10:20] = True
+    found["Lens_L"][1:3, 10:20, 38:48] = True
     learnt_from(model, tmp_path / "other", TINY_ORGANS, (NOTICE,))
     words = ["contour", str(tmp_path / "other"), str(tmp_path / "ct"), "--out"]
     assert main([*words, str(tmp_path / "rs.dcm")]) == 2

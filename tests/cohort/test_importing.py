@@ -176,7 +176,9 @@ def test_notes_on_old_cases_are_counted_after_what_is_new(
     assert any("Lens_L" in note for note in notes), "it reaches the end of the scan"
     again, brief = said("--partial", "Brainstem")
     assert again.startswith("0 added, 1 there already")
-    news, count = brief
+    few, news, count, whose = brief
+    assert few.startswith("note: 1 case: too few to compare")
+    assert whose == f"whose these are: `recontour inspect {cohort} --who`"
     assert news.startswith("note: --partial: not applied to Brainstem in 1 case")
     assert count.endswith(
         f" on cases that were there before: `recontour inspect {cohort}` shows those on contours, "

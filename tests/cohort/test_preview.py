@@ -120,7 +120,7 @@ def test_the_command_shows_names_and_makes_no_cohort(
     assert main(["import", str(dicom), str(cohort), "--dry-run", "--partial", "Larynx"]) == 0
     assert main(["import", str(dicom), "--draft-map", str(draft)]) == 0
     said = capsys.readouterr().out
-    ending = "2 structure sets; names: 1 mapped, 1 ambiguous, 2 ignored. Nothing was imported."
+    ending = "2 structure sets; names: 1 mapped, 1 ambiguous, 1 unknown, 1 left out for a reason."
     assert said.count(ending) == 2
     assert "a known spelling" in said
     assert "--partial: no patient here has Larynx" in said

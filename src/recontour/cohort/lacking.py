@@ -40,6 +40,15 @@ def organs_lacking(cases: Sequence[Case], everyone: Iterable[Case]) -> Iterator[
         )
 
 
+def is_unknown(row: NameRow) -> bool:
+    """Return whether a ROI name is left out because nobody knows it, and not for what it says.
+
+    >>> is_unknown(NameRow("HS", None, "ignored", UnknownRoiName()))
+    True
+    """
+    return row.status != "ambiguous" and isinstance(row.reason, UnknownRoiName)
+
+
 def names_not_mapped(
     names: Iterable[tuple[NameRow, int]], archive: Path
 ) -> Iterator[NamesNotMapped]:
@@ -55,7 +64,7 @@ def names_not_mapped(
     for row, _ in names:
         if row.status == "ambiguous":
             ambiguous.add(row.roi_name)
-        elif isinstance(row.reason, UnknownRoiName):
+        elif is_unknown(row):
             unknown.add(row.roi_name)
     if unknown or ambiguous:
         yield NamesNotMapped(path=archive, unknown=len(unknown), ambiguous=len(ambiguous))
