@@ -179,6 +179,19 @@ def test_reading_again_remembers_a_confirmed_cord(tmp_path: Path) -> None:
     assert not Cohort.open(folder)[case_id].traits.cord_confirmed
 
 
+def test_reading_again_remembers_confirmed_sides(tmp_path: Path) -> None:
+    archive, folder, names = tmp_path / "dicom", tmp_path / "north", tmp_path / "names.toml"
+    write_patient(archive, 0, ("Brain Stem", "Lens OD"))  # it lies on the left
+    (case_id,) = import_dicom(archive, folder).added
+    assert Cohort.open(folder)[case_id].traits.has_doubtful_sides
+    confirm_sides(folder, case_id)
+    import_dicom(archive, folder, again=True)
+    assert not Cohort.open(folder)[case_id].traits.has_doubtful_sides
+    names.write_text('[names]\n"Lens OD" = "Eye_R"\n')
+    import_dicom(archive, folder, names=names, again=True)
+    assert Cohort.open(folder)[case_id].traits.has_doubtful_sides
+
+
 def test_a_case_of_an_earlier_version_has_no_traits(cohort: Cohort) -> None:
     case = add(cohort, 1, Brainstem=box(slice(0, 6)))
     place = case.path / "case.json"

@@ -585,6 +585,15 @@ class UnusualSize(Finding):
             f"z {self.z_score:+.1f})"
         )
 
+    def remedy(self) -> str:
+        """Say how a person settles that an organ is as small as that."""
+        if self.z_score > 0:
+            return "look at the contour"
+        return (
+            "look at the contour; if this is all of the organ, "
+            f"`recontour confirm-extent COHORT {self.case} --whole {self.organ}`"
+        )
+
     def brief(self) -> str:
         """Say it in a few words."""
         size = "large" if self.z_score > 0 else "small"

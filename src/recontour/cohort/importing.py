@@ -83,6 +83,7 @@ from recontour.organs import (
     match_drawn,
     notes_on_map,
     ordered,
+    organ_of,
     read_user_map,
 )
 from recontour.organs.findings import NotApplied
@@ -675,6 +676,7 @@ def _add(
             partial=_partial(case_id, task),
             shares_uid=source.shares_uid,
             whole=_whole(case_id, masks, task),
+            sides_confirmed=_has_confirmed_sides(case_id, masks, task),
             cord_confirmed=_is_confirmed_cord(case_id, masks, task),
         )
     except (CohortError, OutputError):
@@ -705,6 +707,18 @@ def _whole(case_id: str, masks: Mapping[str, Mask], task: _Task) -> Ends:
     return without(remembered, task.partial)
 
 
+def _has_confirmed_sides(case_id: str, masks: Mapping[str, Mask], task: _Task) -> bool:
+    """Return whether a person said that left and right of a case are named correctly.
+
+    A case that is read again remembers it if every organ with a side is the same to the voxel.
+    """
+    before = _before(case_id, task)
+    if before is None or not before.traits.sides_confirmed:
+        return False
+    with_side = [organ for organ in masks if organ_of(organ).side]
+    return all(_is_as_before(organ, masks, before) for organ in with_side)
+
+
 def _is_confirmed_cord(case_id: str, masks: Mapping[str, Mask], task: _Task) -> bool:
     """Return whether a person said that the cord of a case is the cord, and not the canal.
 
@@ -718,7 +732,9 @@ def _is_confirmed_cord(case_id: str, masks: Mapping[str, Mask], task: _Task) -> 
 
 def _is_as_before(organ: str, masks: Mapping[str, Mask], before: Case) -> bool:
     """Return whether an organ's contour is the same to the voxel as before it was read again."""
-    return organ in masks and np.array_equal(masks[organ], before.mask(organ))
+    if organ not in masks or organ not in before.organs:
+        return False
+    return np.array_equal(masks[organ], before.mask(organ))
 
 
 def _before(case_id: str, task: _Task) -> Case | None:

@@ -426,6 +426,7 @@ class Cohort:
         partial: Ends = NO_ENDS,
         shares_uid: bool = False,
         whole: Ends = NO_ENDS,
+        sides_confirmed: bool = False,
         cord_confirmed: bool = False,
     ) -> Case:
         """Store a case; it appears whole or not at all.
@@ -435,8 +436,9 @@ class Cohort:
         shows recontour's phantom. patient: the patient's key, if known. origin, roi_names: as of a
         `Case`. partial: by organ, the ends beyond which it goes on without contours. whole:
         likewise, those beyond which a person said that it does not. shares_uid: another structure
-        set, with other content, has this one's UID. cord_confirmed: a person said that SpinalCord
-        is the cord, and not the canal.
+        set, with other content, has this one's UID. sides_confirmed: a person said that left and
+        right are named correctly. cord_confirmed: a person said that SpinalCord is the cord, and
+        not the canal.
         Raises:
             GridMismatchError: hu or a mask does not lie on the grid.
             CohortError: the case exists already, or there is no mask, or one that marks nothing.
@@ -468,6 +470,7 @@ class Cohort:
         confirmed = {organ: ends for organ, ends in whole.items() if organ in masks}
         found = replace(
             traits_of(masks, grid, partial),
+            sides_confirmed=sides_confirmed,
             cord_confirmed=cord_confirmed,
             contoured_whole=confirmed,
             shares_uid=shares_uid,

@@ -23,13 +23,14 @@ class UnfoundOrgans(Finding):
         organs = ", ".join(self.organs)
         if self.others and len(self.organs) == 1:
             return (
-                f"no model found {organs} in any patient: nothing is concluded about it, and it "
-                "counts as 0 in the means"
+                f"no model found {organs} in any patient, or only where it is not contoured: its "
+                "DSC is 0 throughout, and nothing is concluded about it"
             )
         if self.others:
             return (
-                f"no model found these organs in any patient: {organs}; nothing is concluded about "
-                "them, and they count as 0 in the means"
+                f"no model found these organs in any patient, or only where they are not "
+                f"contoured: {organs}; their DSC is 0 throughout, and nothing is concluded about "
+                "them"
             )
         return (
             f"no model found any organ: DSC is 0 in every patient with {', '.join(self.models)} "
