@@ -661,6 +661,7 @@ def _add(
 ) -> bool:
     """Store a case; return False if another import added it meanwhile. spelt: by organ."""
     case_id, source = patient.case_id, patient.pair.structure_set
+    before = _before(case_id, task)
     try:
         cohort.add(
             case_id,
@@ -673,11 +674,11 @@ def _add(
             patient=patient.key,
             origin=patient.origin,
             roi_names=spelt,
-            partial=_partial(case_id, task),
+            partial=_partial(before, task),
             shares_uid=source.shares_uid,
-            whole=_whole(case_id, masks, task),
-            sides_confirmed=_has_confirmed_sides(case_id, masks, task),
-            cord_confirmed=_is_confirmed_cord(case_id, masks, task),
+            whole=_whole(before, masks, task),
+            sides_confirmed=_has_confirmed_sides(before, masks),
+            cord_confirmed=_is_confirmed_cord(before, masks),
         )
     except (CohortError, OutputError):
         if case_id not in cohort:
@@ -686,18 +687,19 @@ def _add(
     return True
 
 
-def _partial(case_id: str, task: _Task) -> Ends:
+# What a person said of a case before it was read again; before: None if the case is new
+
+
+def _partial(before: Case | None, task: _Task) -> Ends:
     """Return which organs of a case are partly contoured; one that is read again remembers."""
-    before = _before(case_id, task)
     return united(before.traits.partly_contoured, task.partial) if before else task.partial
 
 
-def _whole(case_id: str, masks: Mapping[str, Mask], task: _Task) -> Ends:
+def _whole(before: Case | None, masks: Mapping[str, Mask], task: _Task) -> Ends:
     """Return beyond which ends a person said that organs of a case do not go on.
 
     A case that is read again remembers it of contours that are the same to the voxel.
     """
-    before = _before(case_id, task)
     if before is None:
         return NO_ENDS
     remembered = {}
@@ -707,24 +709,22 @@ def _whole(case_id: str, masks: Mapping[str, Mask], task: _Task) -> Ends:
     return without(remembered, task.partial)
 
 
-def _has_confirmed_sides(case_id: str, masks: Mapping[str, Mask], task: _Task) -> bool:
+def _has_confirmed_sides(before: Case | None, masks: Mapping[str, Mask]) -> bool:
     """Return whether a person said that left and right of a case are named correctly.
 
     A case that is read again remembers it if every organ with a side is the same to the voxel.
     """
-    before = _before(case_id, task)
     if before is None or not before.traits.sides_confirmed:
         return False
     with_side = [organ for organ in masks if organ_of(organ).side]
     return all(_is_as_before(organ, masks, before) for organ in with_side)
 
 
-def _is_confirmed_cord(case_id: str, masks: Mapping[str, Mask], task: _Task) -> bool:
+def _is_confirmed_cord(before: Case | None, masks: Mapping[str, Mask]) -> bool:
     """Return whether a person said that the cord of a case is the cord, and not the canal.
 
     A case that is read again remembers it of a contour that is the same to the voxel.
     """
-    before = _before(case_id, task)
     if before is None or not before.traits.cord_confirmed:
         return False
     return _is_as_before(CORD, masks, before)

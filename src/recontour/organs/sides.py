@@ -15,7 +15,7 @@ FEWEST_PAIRS = 2  # that show where the middle is
 def misplaced_organs(
     middles_x_mm: Mapping[str, float],
 ) -> tuple[SwappedSides | MisplacedOrgan, ...]:
-    """Find organs that lie on the other side than their names say.
+    """Find organs that lie on the side opposite to the one in their names.
 
     Left organs that lie to the right of their right twins; and any other organ with a side that
     lies clearly past the middle, as other organs show it, also the one of a pair that does so
@@ -56,8 +56,8 @@ def _past_the_middle(middles_x_mm: Mapping[str, float]) -> Iterator[MisplacedOrg
     """Yield the organs that lie clearly past the middle."""
     for name in sorted(middles_x_mm):
         side = organ_of(name).side
-        middle_x_mm = middle_beside(name, middles_x_mm)
-        if side is None or middle_x_mm is None:
+        middle_x_mm = middle_beside(name, middles_x_mm) if side else None
+        if middle_x_mm is None:
             continue
         to_the_left_mm = middles_x_mm[name] - middle_x_mm
         if side == "L" and to_the_left_mm < -CLEARLY_PAST_MM:
@@ -82,9 +82,11 @@ def middle_beside(name: str, middles_x_mm: Mapping[str, float]) -> float | None:
     of_pairs = []
     for other, x_mm in middles_x_mm.items():
         organ = organ_of(other)
+        is_its_own = name in (other, organ.twin)
         twin_x_mm = middles_x_mm.get(organ.twin or "")
-        if organ.side == "L" and name not in (other, organ.twin) and twin_x_mm is not None:
-            of_pairs.append((x_mm + twin_x_mm) / 2)
+        if organ.side != "L" or is_its_own or twin_x_mm is None:
+            continue
+        of_pairs.append((x_mm + twin_x_mm) / 2)
     if len(of_pairs) < FEWEST_PAIRS or max(of_pairs) - min(of_pairs) > CLEARLY_PAST_MM:
         return None
     return median(of_pairs)
