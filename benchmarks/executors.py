@@ -5,8 +5,8 @@
 
 Cells that take no time are computed: what passes is the executor's time, the start of its processes
 and the loading of libraries included. Then a small study runs here undisturbed, and at --on while
-processes are killed (-9) at random moments, its workers and the command itself; if it was the
-command, it is given again. Every score must be the same.
+processes are killed (-9) at random moments: its workers and the command itself, which is then run
+again. Every score must be the same.
 
 With --on slurm:N, have a Slurm whose jobs see this folder and run on this machine:
 
@@ -113,8 +113,8 @@ def make_cohorts(folder: Path) -> None:
 def start(folder: Path, on: str, out: str, mark: str = "") -> subprocess.Popen[bytes]:
     """Start the study, or go on with it.
 
-    mark: an environment variable of this name tells its processes from others, in Slurm's jobs,
-    too, which inherit it.
+    mark: the name of an environment variable that marks the study's processes; Slurm's jobs inherit
+    it.
     """
     command = [sys.executable, "-m", "recontour", "study", str(folder / "STUDY.toml")]
     return subprocess.Popen(
@@ -153,8 +153,8 @@ def when_finished(out: Path) -> dict[str, int]:
 class Killed:
     """What happened while a study's processes were killed.
 
-    of_itself: kills of the process that the user started; the command was then given again. again:
-    cells that were computed once more although they were finished.
+    of_itself: kills of the process that the user started; the command was then run again. again:
+    finished cells that were computed again.
     """
 
     kills: int = 0

@@ -222,7 +222,7 @@ def _linking(ids: Sequence[str]) -> Callable[[str], Markup]:
 
 
 def _in_code(sentence: str) -> Markup:
-    """Set what a sentence has between backticks in the letters of code.
+    """Mark what stands between backticks in a sentence as code.
 
     >>> str(_in_code("run `recontour inspect` & look"))
     'run <code>recontour inspect</code> &amp; look'
