@@ -73,7 +73,7 @@ def test_an_end_at_the_scans_end_is_unknown_in_either_mask() -> None:
 
 
 def test_an_end_beyond_which_nothing_was_contoured_is_unknown() -> None:
-    found = offsets(OTHER, OTHER, GRID, unknown_ends=("caudal",))
+    found = offsets(OTHER, OTHER, GRID, unknown_ends=["caudal"])
 
     assert set(found) == {*SIDES, "cranial"}
 
