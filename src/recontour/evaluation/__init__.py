@@ -7,7 +7,6 @@ statistics  exact tests on a few patients           verdicts   what a comparison
 report      the HTML file; page: its frame          summary    its words and rounded numbers
 figures     its pictures; plotting: Matplotlib      planes     which planes of a CT they show
 numbers     numbers as they are printed             findings   what can be found in scores
-offsets     how much further out one contour lies than another, by direction
 """
 
 from recontour.evaluation.means import common_organs, mean_over_organs

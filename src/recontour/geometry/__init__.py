@@ -3,6 +3,7 @@
 grid       the voxels of one axial CT        contours   contours as plain data
 raster     contours -> mask                  tracing    mask -> contours
 polygons   outlines in one plane             arrays     the arrays that are passed on
+offsets    how far apart two masks lie, by direction
 findings   what may be wrong with them
 """
 

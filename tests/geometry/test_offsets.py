@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from recontour.evaluation.offsets import MEASURES, SIDES, Measure, offsets
+from recontour.geometry.offsets import MEASURES, SIDES, Measure, offsets
 from recontour.geometry import Grid
 from recontour.geometry.arrays import Mask
 
