@@ -2,7 +2,7 @@
 
 import os
 import resource
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +17,8 @@ from hypothesis import HealthCheck, settings
 from tests.durable import Disk
 
 from recontour.cohort import Cohort, case_id_of
+from recontour.contouring.contourer import Draft
+from recontour.contouring.predict import OrganMasks
 from recontour.geometry import Grid
 from recontour.network import Architecture, Model, Network, Preprocessing, Provenance, UNet
 from recontour.network.model import versions
@@ -34,6 +36,16 @@ TINY = Architecture(
 )
 TINY_UNET = UNet(stem_channels=8, widths=(8, 12, 16, 20), blocks=(1, 2, 1, 1), decoder=(16, 12, 8))
 GRID = Grid((6, 48, 48), (4.0, 4.0), tuple(3.0 * i for i in range(6)), (-94.0, -94.0))
+
+
+def drafting(contour: Callable[..., OrganMasks]) -> Callable[..., Iterator[Draft]]:
+    """Let a `Contourer` draft what a function contours, equally decided about every organ."""
+
+    def drafts(*arguments: object) -> Iterator[Draft]:
+        for organ, mask in contour(*arguments):
+            yield Draft(organ, mask, soft_dice=0.9)
+
+    return drafts
 
 
 def fill(

@@ -11,6 +11,7 @@ from pathlib import Path
 from pkgutil import walk_packages
 
 import pytest
+from tests.conftest import drafting
 from tests.journeys.conftest import with_a_square, write_patient
 
 import recontour
@@ -99,7 +100,9 @@ def quick_models() -> Iterator[None]:
                 iterations_per_patient=0,
             )
             patch.setitem(presets.PRESETS, name, quick)
-        patch.setattr(Contourer, "contour", with_a_square(Contourer.contour))
+        squares = with_a_square(Contourer.contour)
+        patch.setattr(Contourer, "contour", squares)
+        patch.setattr(Contourer, "drafts", drafting(squares))
         yield
 
 

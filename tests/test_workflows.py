@@ -22,11 +22,11 @@ import pytest
 import SimpleITK as sitk  # noqa: N813
 import torch
 from pydicom import dcmread
-from tests.conftest import fill
+from tests.conftest import drafting, fill
 from tests.dicom.conftest import edit
 
 from recontour.assess.findings import PhantomAndPatient
-from recontour.cli import main
+from recontour.cli import main, tell
 from recontour.cohort import PHANTOM_NOTICE, Cohort, case_id_of
 from recontour.cohort.changes import remove
 from recontour.cohort.findings import DraftContours
@@ -34,8 +34,10 @@ from recontour.contouring.contourer import Contourer
 from recontour.contouring.findings import (
     BodyUnlikeTraining,
     ContourInParts,
+    OrganNotFound,
     OrganUnlikeTraining,
 )
+from recontour.contouring.review import ToReview, review_order
 from recontour.dicom import (
     PHANTOM_STUDY,
     ScanIdentity,
@@ -69,12 +71,14 @@ from recontour.network.model import part_sha256, sha256_of
 from recontour.network.ranges import Range, Ranges
 from recontour.network.traits import OrganTrait
 from recontour.organs import Template, read_template
-from recontour.organs.findings import AmbiguousOutputNames
+from recontour.organs.findings import AmbiguousOutputNames, SwappedSides
 from recontour.training import presets
 from recontour.training.findings import EmulatedBf16, NothingToResume, UnfinishedRun
 from recontour.transfer.models import fit as fit_model
 from recontour.validation import NotAChoice
 from recontour.workflows import (
+    Contoured,
+    SeriesContoured,
     adapt,
     checking,
     contour,
@@ -585,7 +589,7 @@ def found(model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict
         "Lens_L": np.zeros(grid.shape, dtype=bool),
     }
     masks["Brainstem"][1:4, 10:20, 30:40] = True
-    monkeypatch.setattr(Contourer, "contour", lambda *_: iter(masks.items()))
+    monkeypatch.setattr(Contourer, "drafts", drafting(lambda *_: iter(masks.items())))
     return masks
 
 
@@ -782,6 +786,46 @@ def test_a_contour_in_parts_is_said(found: dict[str, Mask], model: Model, tmp_pa
     assert roi.ROIDescription == said.warnings[0].sentence()
 
 
+def test_every_organ_has_a_place_in_the_review_order(
+    found: dict[str, Mask], model: Model, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A lens that was not found comes first, then a brain stem in parts."""
+    found["Brainstem"][2] = False
+    torn = ContourInParts(organ="Brainstem", parts=2, between=1)
+    said = contour(tmp_path / "m", tmp_path / "ct", tmp_path / "rs.dcm")
+    assert said.review_order == (
+        ToReview("Lens_L", (OrganNotFound(organ="Lens_L"),), None),
+        ToReview("Brainstem", (torn,), 0.9),
+    )
+    words = ["contour", str(tmp_path / "m"), str(tmp_path / "ct"), "--out"]
+    assert main([*words, str(tmp_path / "again.dcm")]) == 0
+    line = "look here first: Lens_L (not found on this CT), Brainstem (in 2 parts). An order"
+    assert line in " ".join(capsys.readouterr().out.split())
+    assert main([*words, str(tmp_path / "json.dcm"), "--json"]) == 0
+    first, second = json.loads(capsys.readouterr().out)["result"]["review_order"]
+    assert (first["organ"], first["soft_dice"]) == ("Lens_L", None)
+    assert [one["kind"] for one in second["failures"]] == ["contour_in_parts"]
+
+
+def test_of_many_organs_only_the_first_are_named_and_all_gross_failures() -> None:
+    torn = ContourInParts(organ="Larynx", parts=2, between=0)
+    order = review_order(
+        ["Brainstem", "Parotid_L", "Parotid_R", "Esophagus", "Larynx"],
+        {"Brainstem": 0.9, "Parotid_L": 0.7, "Parotid_R": 0.6, "Esophagus": 0.5, "Larynx": 0.8},
+        {"Larynx": [torn]},
+    )
+    series = SeriesContoured(
+        Path("ct"), Path("out/ct.dcm"), Contoured({}, (), (), review_order=order)
+    )
+    line = tell.series_contoured(series)
+    assert line.endswith("look here first: Larynx (in 2 parts), Esophagus, Parotid_R")
+
+
+def test_swapped_sides_mark_both_organs() -> None:
+    swapped = SwappedSides(left="Lens_L", right="Lens_R")
+    assert contouring._by_organ([swapped]) == {"Lens_L": [swapped], "Lens_R": [swapped]}
+
+
 @pytest.mark.parametrize("name", contouring.WRITERS)
 def test_most_contours_unlike_training_stop_it(
     model: Model, found: dict[str, Mask], tmp_path: Path, name: ContourFormat
@@ -807,7 +851,7 @@ def test_another_body_stops_it_before_anything_is_contoured(
     assert [type(warning) for warning in said.warnings] == [BodyUnlikeTraining]
     description = dcmread(tmp_path / "rs.dcm").StructureSetDescription
     assert description == f"{said.warnings[0].sentence()}."
-    monkeypatch.setattr(Contourer, "contour", lambda *_: pytest.fail("that takes minutes"))
+    monkeypatch.setattr(Contourer, "drafts", lambda *_: pytest.fail("that takes minutes"))
     with pytest.raises(UnlikeTrainingError, match="256 cm2, in training 30 to 40"):
         contour(tmp_path / "other", tmp_path / "ct", tmp_path / "out.dcm")
 
@@ -857,7 +901,7 @@ def test_a_ct_that_cannot_be_referenced_is_refused_before_it_is_contoured(
     found: dict[str, Mask], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: ContourFormat
 ) -> None:
     edit(tmp_path / "ct", lambda image: delattr(image, "FrameOfReferenceUID"))
-    monkeypatch.setattr(Contourer, "contour", lambda *_: pytest.fail("that takes minutes"))
+    monkeypatch.setattr(Contourer, "drafts", lambda *_: pytest.fail("that takes minutes"))
     with pytest.raises(FrameOfReferenceError):
         contour(tmp_path / "m", tmp_path / "ct", tmp_path / "out", format=name)
 

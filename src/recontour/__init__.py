@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from recontour.cohort.preview import ImportPreview, preview_import
     from recontour.cohort.who import who_is
     from recontour.contouring.contourer import Contourer
+    from recontour.contouring.review import ToReview
     from recontour.demo import run_demo
     from recontour.dicom.deidentify import Deidentified, deidentify
     from recontour.evaluation import CaseScore, read_scores
@@ -95,6 +96,7 @@ _MODULE_OF = {
     "SeriesContoured": "recontour.workflows",
     "Study": "recontour.study",
     "Template": "recontour.organs",
+    "ToReview": "recontour.contouring.review",
     "adapt": "recontour.workflows",
     "confirm_cord": "recontour.cohort.changes",
     "confirm_extent": "recontour.cohort.changes",
@@ -162,6 +164,7 @@ __all__ = [
     "SettingsError",
     "Study",
     "Template",
+    "ToReview",
     "UnlikeTrainingError",
     "__version__",
     "adapt",

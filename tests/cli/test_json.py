@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.conftest import fill
+from tests.conftest import drafting, fill
 from tests.journeys.conftest import write_patient
 
 from recontour import demo
@@ -153,7 +153,7 @@ def test_contour_and_convert(
     mask = np.zeros(scan.grid.shape, dtype=bool)
     mask[1:4, 10:20, 30:40] = True
     masks = {"Brainstem": mask, "Lens_L": np.zeros_like(mask)}
-    monkeypatch.setattr(Contourer, "contour", lambda *_: iter(masks.items()))
+    monkeypatch.setattr(Contourer, "drafts", drafting(lambda *_: iter(masks.items())))
     ct = tmp_path / "dicom" / "CT"
     code, answer = ask("contour", tmp_path / "m", ct, "--out", tmp_path / "rs.dcm")
     result = answer["result"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from tests.conftest import largest_file
+from tests.conftest import drafting, largest_file
 from tests.journeys.conftest import Journey, write_patient
 
 from recontour import train
@@ -301,6 +301,7 @@ def test_trouble_while_writing_leaves_nothing(
         yield from ((organ, np.ones(grid.shape, dtype=bool)) for organ in organs)
 
     monkeypatch.setattr(Contourer, "contour", everywhere)
+    monkeypatch.setattr(Contourer, "drafts", drafting(everywhere))
     monkeypatch.setattr(Path, "write_text", half_text)
     if command == "contour":
         monkeypatch.setattr(Path, "write_bytes", half_bytes)

@@ -20,6 +20,7 @@ from pydicom._uid_dict import UID_dictionary
 from pydicom.datadict import tag_for_keyword
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID, RTStructureSetStorage
+from tests.conftest import drafting
 from tests.dicom.conftest import block, make_scan, make_structure_set
 from tests.journeys.conftest import with_a_square, write_patient
 
@@ -217,7 +218,9 @@ def workplace(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         patch.setattr(workflows, "train", partial(workflows.train, iterations=2))
         patch.setattr(workflows, "adapt", partial(workflows.adapt, iterations=2))
-        patch.setattr(Contourer, "contour", with_a_square(Contourer.contour))
+        squares = with_a_square(Contourer.contour)
+        patch.setattr(Contourer, "contour", squares)
+        patch.setattr(Contourer, "drafts", drafting(squares))
         (example,) = blocks(TEXTS["README.md"], "python")
         exec(compile(example, "README.md", "exec"), {"__name__": "__main__"})
     return folder

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from tests.conftest import drafting
 from tests.dicom.conftest import edit
 from tests.journeys.conftest import Journey, with_a_square, write_patient
 
@@ -32,7 +33,7 @@ def contoured(monkeypatch: pytest.MonkeyPatch) -> list[Grid]:
         seen.append(grid)
         yield from ((organ, np.zeros(grid.shape, dtype=bool)) for organ in organs)
 
-    monkeypatch.setattr(Contourer, "contour", with_a_square(empty))
+    monkeypatch.setattr(Contourer, "drafts", drafting(with_a_square(empty)))
     return seen
 
 

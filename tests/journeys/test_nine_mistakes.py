@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
+from tests.conftest import drafting
 from tests.dicom.conftest import edit
 from tests.journeys.conftest import Journey, with_a_square, write_patient
 from tests.journeys.mistakes import SHORT, SWAPPED, Arguments, Command, Mistake
@@ -132,7 +133,9 @@ def test_another_region_or_the_wrong_model(
     wide = replace(scan.grid, spacing_mm=(2.2 * row_mm, 2.2 * column_mm))
     pelvis = mistake.folder / "pelvis"
     write_scan(pelvis / "CT", scan.hu.astype(np.int16), wide, ScanIdentity("pelvis"))
-    monkeypatch.setattr(Contourer, "contour", with_a_square(Contourer.contour))
+    squares = with_a_square(Contourer.contour)
+    monkeypatch.setattr(Contourer, "contour", squares)
+    monkeypatch.setattr(Contourer, "drafts", drafting(squares))
     area = "area of the body where it is narrow"
     contour: Arguments = ["contour", journey.model_s]
     body = "body_unlike_training"

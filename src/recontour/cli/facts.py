@@ -226,6 +226,7 @@ def contoured(found: "Contoured", path: Path, format: str) -> Facts:
         "screen_only": {"names": found.names},
         "unlike_training": found.unlike_training,
         "notices": found.notices,
+        "review_order": found.review_order,
     }
 
 
@@ -241,6 +242,7 @@ def _series(one: "SeriesContoured") -> Facts:
         "volumes_cc": found.volumes_cc if found else None,
         "not_found": found.not_found if found else None,
         "unlike_training": found.unlike_training if found else None,
+        "review_order": found.review_order if found else None,
         "warnings": one.warnings,
         "failure": one.failure,
         "screen_only": {

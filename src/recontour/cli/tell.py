@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from recontour.workflows import CohortContents, Contoured, SeriesContoured
 
 
+FIRST_ORGANS = 3  # to look at, on the line of one CT of many
 ORGANS_TITLE = "Organs: median and range over cases; area: of the largest slice"
 
 
@@ -447,7 +448,36 @@ def contoured(found: "Contoured", path: Path) -> None:
         say(f"{organ:<20}not found on this CT")
     for warning in found.warnings:
         say(f"warning: {words(warning)}")
+    say(f"look here first: {_in_order(found)}. An order, not a probability.")
     say(f"written: {path}. A first draft: every contour must be reviewed.")
+
+
+def _in_order(found: "Contoured", most: int | None = None) -> str:
+    """Return the organs in the order in which to look at them.
+
+    most: how many are named; all gross failures are.
+    """
+    named = []
+    for place, one in enumerate(found.review_order):
+        if one.failures:
+            named.append(f"{_called(one.organ, found)} ({', '.join(map(_mark, one.failures))})")
+        elif most is None or place < most:
+            named.append(_called(one.organ, found))
+    return ", ".join(named)
+
+
+def _mark(failure: Finding) -> str:
+    """Say briefly what marks a contour as a gross failure; a warning says the rest."""
+    from recontour.contouring.findings import ContourInParts, OrganUnlikeTraining
+    from recontour.organs.findings import MisplacedOrgan, SwappedSides
+
+    if isinstance(failure, OrganUnlikeTraining):
+        return "unlike training"
+    if isinstance(failure, ContourInParts):
+        return f"in {failure.parts} parts"
+    if isinstance(failure, MisplacedOrgan | SwappedSides):
+        return "on the wrong side"
+    return failure.sentence()
 
 
 def series_contoured(one: "SeriesContoured") -> str:
@@ -461,6 +491,7 @@ def series_contoured(one: "SeriesContoured") -> str:
     if one.found.not_found:
         parts.append(f"not found: {', '.join(one.found.not_found)}")
     parts += [f"warning: {words(warning)}" for warning in one.warnings]
+    parts.append(f"look here first: {_in_order(one.found, FIRST_ORGANS)}")
     return f"{one.out.name}: {'; '.join(parts)}"
 
 

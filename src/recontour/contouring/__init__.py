@@ -5,6 +5,7 @@ predict     a CT -> one mask per organ
 seen        what the network sees of the CT, neighbours included
 engine      what computes the scores: OpenVINO or PyTorch
 finish      drop small islands
+review      in which order to look at the contours
 likeness    is a CT, or a contour, like those of training?
 findings    what can go wrong
 """

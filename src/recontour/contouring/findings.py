@@ -123,3 +123,11 @@ class ContourInParts(Finding):
             return parts
         slices = plural(self.between, "slice")
         return f"{parts}, and nothing on {slices} between its first and last"
+
+
+@finding
+class OrganNotFound(Finding):
+    """An organ was searched for on a CT, and not found."""
+
+    def sentence(self) -> str:
+        return "not found on this CT"

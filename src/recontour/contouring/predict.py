@@ -13,6 +13,7 @@ import torch
 from recontour.contouring.engine import Engine, engine_of
 from recontour.contouring.findings import NonFiniteScores, OrgansNotInModel
 from recontour.contouring.finish import drop_islands
+from recontour.contouring.review import soft_dice
 from recontour.contouring.seen import seen_of
 from recontour.errors import ModelFileError, OrganError, SettingsError
 from recontour.geometry import Grid
@@ -51,6 +52,11 @@ class Answer:
         """Yield organ by organ its finished mask."""
         for organ in self.organs:
             yield organ, self.mask(organ)
+
+    def soft_dice(self, organ: str) -> float:
+        """Return how decided the network is about an organ; see `soft_dice`."""
+        place = self.organs.index(organ)
+        return soft_dice([logits_KNhw[place] for logits_KNhw in self.logits_VKNhw])
 
     def mixed(self, other: "Answer", shares: Mapping[str, float]) -> "Answer":
         """Return what a network would say that asks another one's head, too.

@@ -1,6 +1,7 @@
 """Contour a CT: a first draft for a person to review."""
 
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from recontour.contouring.likeness import (
     organ_unlike,
 )
 from recontour.contouring.predict import chosen_organs
+from recontour.contouring.review import ToReview, review_order
 from recontour.dicom import (
     Archive,
     Authorship,
@@ -40,6 +42,7 @@ from recontour.network import name_of
 from recontour.network.paths import parts_of
 from recontour.network.traits import body_of, organ_traits
 from recontour.organs import Template, misplaced_organs
+from recontour.organs.findings import SwappedSides
 from recontour.progress import Progress, quiet
 from recontour.validation import NotAChoice
 from recontour.wording import shown
@@ -73,6 +76,8 @@ class Contoured:
         names: What each organ that was found is called in the output, by its TG-263 name.
         unlike_training: The organs whose contours are unlike those that the model learnt from.
         notices: What everyone who uses the model must know.
+        review_order: Every organ that was searched for, in the order in which to look at them:
+            first gross failures, then those about which the network is least decided.
 
     Examples:
         >>> import recontour
@@ -87,6 +92,7 @@ class Contoured:
     names: Mapping[str, str] = field(default_factory=dict)
     unlike_training: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
+    review_order: tuple[ToReview, ...] = ()
 
 
 def contour(
@@ -275,6 +281,7 @@ class _Found:
         self._of_the_ct = tuple(self._about_the_ct())
         self._volumes_cc: dict[str, float] = {}
         self._middles_x_mm: dict[str, float] = {}
+        self._soft_dice: dict[str, float] = {}
         self._unlike: dict[str, OrganUnlikeTraining] = {}
         self._in_parts: list[Finding] = []
         self.remarks: dict[str, str] = {}
@@ -306,11 +313,13 @@ class _Found:
             the model learnt from.
         """
         scan = self._scan
-        for organ, mask in self._job.contourer.contour(scan.hu, scan.grid, self._wanted):
+        for draft in self._job.contourer.drafts(scan.hu, scan.grid, self._wanted):
+            organ, mask = draft.organ, draft.mask
             self._progress("contouring", len(self._volumes_cc), len(self._wanted), organ)
             if mask.any():
                 self._volumes_cc[organ] = scan.grid.volume_cc(mask)
                 self._middles_x_mm[organ] = scan.grid.middle_x_mm(mask)
+                self._soft_dice[organ] = draft.soft_dice
                 self._examine(organ, mask)
                 yield organ, mask
         if not self._volumes_cc:
@@ -346,8 +355,9 @@ class _Found:
         warnings += [ModelNotice(notice=notice) for notice in self._notices]
         if self._ranges is None:
             warnings.append(NoRanges())
-        warnings += [*self._unlike.values(), *self._in_parts]
-        warnings += misplaced_organs(self._middles_x_mm)
+        misplaced = misplaced_organs(self._middles_x_mm)
+        against = [*misplaced, *self._unlike.values(), *self._in_parts]
+        warnings += [*self._unlike.values(), *self._in_parts, *misplaced]
         if len(not_found) > len(self._volumes_cc):
             few = MostOrgansNotFound(found=len(self._volumes_cc), not_found=len(not_found))
             warnings.append(few)
@@ -358,7 +368,18 @@ class _Found:
             names={organ: self._job.author.template.name_of(organ) for organ in self._volumes_cc},
             unlike_training=tuple(self._unlike),
             notices=self._notices,
+            review_order=review_order(self._wanted, self._soft_dice, _by_organ(against)),
         )
+
+
+def _by_organ(against: Iterable[Finding]) -> Mapping[str, Sequence[Finding]]:
+    """Sort findings by the organs that they are about."""
+    found: defaultdict[str, list[Finding]] = defaultdict(list)
+    for one in against:
+        organs = (one.left, one.right) if isinstance(one, SwappedSides) else (one.organ,)
+        for organ in filter(None, organs):
+            found[organ].append(one)
+    return found
 
 
 def _write_rtstruct(
