@@ -1,6 +1,7 @@
 """Patients from elsewhere do not slip into a cohort, and a second scanner is no alarm."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from tests.dicom.conftest import edit, make_scan, make_structure_set
 from tests.geometry.conftest import make_grid
 
 from recontour.cohort import Cohort
+from recontour.cohort.acquisition import Acquisition
 from recontour.cohort.case import Origin
 from recontour.cohort.findings import MixedOrigins
 from recontour.cohort.import_findings import (
@@ -254,3 +256,155 @@ def test_cases_of_several_salts_are_not_compared(tmp_path: Path) -> None:
         origin = Origin(institution=f"{salt}-{'a' * 16}")
         cohort.add(f"c-{number}", hu, GRID, masks, "x", origin=origin)
     assert mixed_origins(list(cohort)) is None
+
+
+ACQUIRED = {
+    "KVP": "120",
+    "SliceThickness": "3",
+    "ReconstructionDiameter": "500",
+    "ConvolutionKernel": ["Br40f", "3"],
+    "ContrastBolusAgent": "Ultravist for Erika Mustermann",
+}
+
+
+def acquired(folder: Path, **attributes: Any) -> Path:
+    """A patient whose images have some attributes of the acquisition, and no others."""
+    patient(folder)
+
+    def change(image: Dataset) -> None:
+        for keyword in ACQUIRED:
+            if keyword in image:
+                delattr(image, keyword)
+            if keyword in attributes:
+                setattr(image, keyword, attributes[keyword])
+
+    edit(folder / "ct", change)
+    return folder
+
+
+def stored_of(cohort: Cohort) -> dict[str, Any]:
+    """What case.json of the only case says."""
+    (case,) = cohort
+    about: dict[str, Any] = json.loads((case.path / "case.json").read_text())
+    return about
+
+
+def test_a_case_keeps_how_its_ct_was_acquired_but_not_the_text_on_contrast(
+    tmp_path: Path, cohort: Cohort
+) -> None:
+    imported(cohort, acquired(tmp_path / "a", **ACQUIRED))
+    (case,) = cohort
+    assert case.acquisition == Acquisition(
+        kvp=120.0,
+        slice_thickness_mm=3.0,
+        field_of_view_mm=500.0,
+        kernel="Br40f 3",
+        contrast="given",
+    )
+    stored = (case.path / "case.json").read_text().casefold()
+    assert "ultravist" not in stored
+    assert "muster" not in stored
+
+
+@pytest.mark.parametrize("missing", ACQUIRED)
+def test_what_the_headers_do_not_say_is_left_out(
+    tmp_path: Path, cohort: Cohort, missing: str
+) -> None:
+    others = {keyword: words for keyword, words in ACQUIRED.items() if keyword != missing}
+    imported(cohort, acquired(tmp_path / "a", **others))
+    assert len(stored_of(cohort)["acquisition"]) == len(others)
+
+
+def test_a_ct_that_says_nothing_of_its_acquisition_leaves_no_record(
+    tmp_path: Path, cohort: Cohort
+) -> None:
+    imported(cohort, acquired(tmp_path / "a"))
+    assert "acquisition" not in stored_of(cohort)
+    (case,) = cohort
+    assert case.acquisition == Acquisition()
+
+
+@pytest.mark.parametrize(
+    ("agent", "contrast"),
+    [("NONE", "none"), ("No contrast", "none"), ("", None), ("ANON", None), ("IV", "given")],
+)
+def test_contrast_is_given_none_or_unknown(
+    tmp_path: Path, cohort: Cohort, agent: str, contrast: str | None
+) -> None:
+    imported(cohort, acquired(tmp_path / "a", ContrastBolusAgent=agent))
+    (case,) = cohort
+    assert case.acquisition.contrast == contrast
+
+
+def test_a_kernel_that_may_be_a_name_is_kept_as_a_salted_hash(
+    tmp_path: Path, cohort: Cohort
+) -> None:
+    imported(cohort, acquired(tmp_path / "a", ConvolutionKernel="Mustermann"))
+    kernel = stored_of(cohort)["acquisition"]["kernel"]
+    assert re.fullmatch("[0-9a-f]{8}-[0-9a-f]{16}", kernel)
+
+
+def test_impossible_numbers_of_an_acquisition_are_unknown(tmp_path: Path, cohort: Cohort) -> None:
+    folder = acquired(tmp_path / "a", KVP="0", SliceThickness="-3", ReconstructionDiameter="1e5")
+    report = imported(cohort, folder)
+    assert len(report.added) == 1
+    assert "acquisition" not in stored_of(cohort)
+
+
+def test_a_damaged_number_says_nothing_and_spares_the_others(
+    tmp_path: Path, cohort: Cohort
+) -> None:
+    folder = acquired(tmp_path / "a", KVP="654.321", SliceThickness="3")
+    for path in (folder / "ct").iterdir():
+        path.write_bytes(path.read_bytes().replace(b"654.321", b"not.kVp"))
+    assert len(imported(cohort, folder).added) == 1
+    assert stored_of(cohort)["acquisition"] == {"slice_thickness_mm": 3.0}
+
+
+def test_a_repeated_import_keeps_the_acquisition_and_the_version(
+    tmp_path: Path, cohort: Cohort
+) -> None:
+    folder = acquired(tmp_path / "a", **ACQUIRED)
+    imported(cohort, folder)
+    (before,) = cohort
+    version = before.version
+    for again in (False, True):
+        imported(cohort, folder, again=again)
+        (case,) = cohort
+        assert (case.version, case.acquisition) == (version, before.acquisition)
+
+
+def test_a_case_of_an_earlier_version_learns_its_acquisition_when_it_is_read_again(
+    tmp_path: Path, cohort: Cohort
+) -> None:
+    folder = acquired(tmp_path / "a", **ACQUIRED)
+    imported(cohort, folder)
+    about = stored_of(cohort)
+    old = {name: about[name] for name in about if name != "acquisition"}
+    (case,) = cohort
+    (case.path / "case.json").write_text(json.dumps(old))
+    assert cohort[case.id].acquisition == Acquisition()
+    report = imported(cohort, folder)
+    assert (report.added, "acquisition" in stored_of(cohort)) == ((), False)
+    imported(cohort, folder, again=True)
+    assert cohort[case.id].acquisition == case.acquisition
+
+
+@pytest.mark.parametrize(
+    "acquisition",
+    [
+        {"kvp": 0},
+        {"kvp": "120"},
+        {"slice_thickness_mm": 1e9},
+        {"field_of_view_mm": -1},
+        {"kernel": "x" * 65},
+        {"contrast": "Ultravist"},
+    ],
+)
+def test_a_bent_acquisition_is_refused(tmp_path: Path, acquisition: dict[str, Any]) -> None:
+    cohort = fill(Cohort.open_or_create(tmp_path / "c", "c"), 1)
+    (case,) = cohort
+    about = json.loads((case.path / "case.json").read_text())
+    (case.path / "case.json").write_text(json.dumps(about | {"acquisition": acquisition}))
+    with pytest.raises(CohortError, match=r"case\.json is damaged \(acquisition\."):
+        _ = cohort[case.id]

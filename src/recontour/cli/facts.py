@@ -152,6 +152,7 @@ def _case(case: "Case", sizes: "Sizes") -> Facts:
         "sizes": {organ: _size(size) for organ, size in sizes.items()},
         "is_draft": case.is_draft,
         "origin": case.origin,
+        "acquisition": case.acquisition,
         "screen_only": {"roi_names": case.roi_names},
         "traits": case.traits,
     }

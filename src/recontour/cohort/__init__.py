@@ -4,7 +4,7 @@ importing         a DICOM archive -> a cohort; masks: its structures -> masks
 lacking           organs that its cases lack, and names that are not mapped
 preview           what import would make of the ROI names
 import_patients   patient keys, and notes on cases of one patient
-origins           where patients come from
+origins           where patients come from           acquisition  how their CTs were acquired
 store             the cohort folder              case         one CT and its organs
 records           cohort.json and case.json      tables       names.csv and left_out.csv
 traits            misplaced, cut organs, wide cords         partly  partly contoured organs

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from recontour.cohort.acquisition import UNKNOWN_ACQUISITION, Acquisition
 from recontour.cohort.arrays import Expected, FileState
 from recontour.cohort.open_arrays import open_array
 from recontour.cohort.records import MOST_RECORD_BYTES, refused
@@ -89,9 +90,10 @@ class Case:
     proved by them. is_phantom: the CT shows recontour's phantom, not a patient. sha256: of the
     arrays' files, by name; empty for older cases. patient: the patient's key, the same in all cases
     of the patient; None if unknown. tissue_hu: the CT's tissue profile; empty for older cases.
-    origin: where the CT was made. roi_names: how the structure set spells each organ; empty for
-    older cases. traits: what a person should know of the contours; nothing in older cases. files:
-    the state of the arrays' files, by name, when the case was read.
+    origin: where the CT was made. acquisition: how; nothing is known of older cases. roi_names: how
+    the structure set spells each organ; empty for older cases. traits: what a person should know of
+    the contours; nothing in older cases. files: the state of the arrays' files, by name, when the
+    case was read.
     """
 
     id: str
@@ -104,6 +106,7 @@ class Case:
     sha256: Mapping[str, str] = field(default_factory=dict)
     patient: str | None = None
     origin: Origin = UNKNOWN_ORIGIN
+    acquisition: Acquisition = UNKNOWN_ACQUISITION
     roi_names: Mapping[str, str] = field(default_factory=dict)
     tissue_hu: Profile = ()
     traits: Traits = NO_TRAITS

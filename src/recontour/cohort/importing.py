@@ -21,6 +21,7 @@ from typing import Literal
 
 import numpy as np
 
+from recontour.cohort.acquisition import Acquisition
 from recontour.cohort.case import Case, Origin, case_id_of
 from recontour.cohort.findings import MapNotApplied, SharedSourceUid, cases_named
 from recontour.cohort.history import begin_import, end_import
@@ -44,6 +45,7 @@ from recontour.cohort.lacking import names_not_mapped, organs_lacking
 from recontour.cohort.masks import Structure, masks_of, structures
 from recontour.cohort.origins import (
     KnownOrigins,
+    acquisition_of,
     notes_on_newcomers,
     origin_of,
     stored_name,
@@ -341,7 +343,9 @@ class _Task:
 
 @dataclass(frozen=True, slots=True)
 class _Patient:
-    """One patient to import. key: the patient's; None if unknown. origin: where the CT was made.
+    """One patient to import. key: the patient's; None if unknown.
+
+    origin, acquisition: where and how the CT was made.
 
     Another process may learn this much: the pair does not say who it is.
     """
@@ -350,6 +354,7 @@ class _Patient:
     pair: Pair
     key: str | None
     origin: Origin
+    acquisition: Acquisition
 
 
 def _patient(
@@ -362,7 +367,8 @@ def _patient(
     """Return what the import of a patient needs. keys: by series UID. elsewhere: case ids."""
     series = pair.series
     case_id = case_id_of(centre, series.uid)
-    origin = origin_of(equipment_of(series), salt)
+    equipment = equipment_of(series)
+    origin = origin_of(equipment, salt)
     return _Patient(
         case_id=case_id,
         pair=replace(
@@ -372,6 +378,7 @@ def _patient(
         ),
         key=keys.get(series.uid),
         origin=replace(origin, elsewhere=case_id in elsewhere),
+        acquisition=acquisition_of(equipment, salt),
     )
 
 
@@ -673,6 +680,7 @@ def _add(
             is_phantom=scan.source.is_phantom,
             patient=patient.key,
             origin=patient.origin,
+            acquisition=patient.acquisition,
             roi_names=spelt,
             partial=_partial(before, task),
             shares_uid=source.shares_uid,

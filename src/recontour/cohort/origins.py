@@ -1,4 +1,4 @@
-"""Where a cohort's patients come from, and whether new ones come from elsewhere.
+"""Where a cohort's patients come from, how their CTs were acquired, and who comes from elsewhere.
 
 Of two CTs that both name an institution, the institution decides; a centre may have several
 scanners. Otherwise maker and model of the scanner decide.
@@ -13,6 +13,14 @@ from typing import Literal
 
 import numpy as np
 
+from recontour.cohort.acquisition import (
+    FIELD_OF_VIEW_MM,
+    KVP,
+    MOST_KERNEL_LETTERS,
+    SLICE_THICKNESS_MM,
+    Acquisition,
+    within,
+)
 from recontour.cohort.case import Case, Origin, case_id_of
 from recontour.cohort.findings import MixedOrigins
 from recontour.cohort.import_findings import (
@@ -55,6 +63,26 @@ def origin_of(equipment: Equipment, salt: Salt | None) -> Origin:
     if is_stand_in(institution):
         institution = ""
     return Origin(_mark(salt, "institution", institution) or None, maker, model)
+
+
+def acquisition_of(equipment: Equipment, salt: Salt | None) -> Acquisition:
+    """Return what a case keeps of how its CT was acquired. salt: None if there is none.
+
+    What the headers cannot mean, such as 0 kV, is unknown.
+
+    >>> acquisition_of(Equipment(kvp=120.0, diameter_mm=0.0, kernel="B30f"), None).known()
+    {'kvp': 120.0, 'kernel': 'B30f'}
+    """
+    kernel = equipment.kernel
+    if not equipment.is_known_kernel:
+        kernel = _mark(salt, "kernel", kernel)
+    return Acquisition(
+        kvp=within(equipment.kvp, KVP),
+        slice_thickness_mm=within(equipment.thickness_mm, SLICE_THICKNESS_MM),
+        field_of_view_mm=within(equipment.diameter_mm, FIELD_OF_VIEW_MM),
+        kernel=kernel[:MOST_KERNEL_LETTERS],
+        contrast=equipment.contrast,
+    )
 
 
 def _mark(salt: Salt | None, what: str, words: str) -> str:

@@ -20,6 +20,13 @@ from pydantic import (
     ValidationError,
 )
 
+from recontour.cohort.acquisition import (
+    FIELD_OF_VIEW_MM,
+    KVP,
+    MOST_KERNEL_LETTERS,
+    SLICE_THICKNESS_MM,
+    Contrast,
+)
 from recontour.cohort.findings import DamagedCohortFile, End, NoReadPermission
 from recontour.errors import CohortError, FaultError
 from recontour.files import SystemReason, UnreadableError, is_name, machine_fault, read_file
@@ -70,6 +77,9 @@ Place = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
 Step = Annotated[float, Field(ge=0.01, le=100, allow_inf_nan=False)]
 Volume = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 Volumes = Annotated[dict[OrganName, Volume], Field(max_length=MOST_VOLUMES)]
+Kvp = Annotated[float, Field(ge=KVP[0], le=KVP[1])]
+Thickness = Annotated[float, Field(ge=SLICE_THICKNESS_MM[0], le=SLICE_THICKNESS_MM[1])]
+FieldOfView = Annotated[float, Field(ge=FIELD_OF_VIEW_MM[0], le=FIELD_OF_VIEW_MM[1])]
 RoiName = Annotated[str, Field(max_length=MOST_ROI_LETTERS)]
 SliceIndex = Annotated[int, Field(ge=0, lt=MOST_ALONG)]
 EndsRecord = Annotated[dict[OrganName, list[End]], Field(max_length=MOST_VOLUMES)]
@@ -135,6 +145,16 @@ class OriginRecord(_Record):
     elsewhere: bool = False
 
 
+class AcquisitionRecord(_Record):
+    """How a CT was acquired; see cohort/acquisition.py."""
+
+    kvp: Kvp | None = None
+    slice_thickness_mm: Thickness | None = None
+    field_of_view_mm: FieldOfView | None = None
+    kernel: Annotated[str, Field(max_length=MOST_KERNEL_LETTERS)] = ""
+    contrast: Contrast | None = None
+
+
 class TraitsRecord(_Record):
     """What a person should know of a case's contours; see cohort/traits.py."""
 
@@ -171,6 +191,7 @@ class CaseRecord(_Record):
     patient: PatientKey | None = None
     tissue_hu: TissueProfile | None = None
     origin: OriginRecord = OriginRecord()
+    acquisition: AcquisitionRecord = AcquisitionRecord()
     roi_names: Annotated[dict[OrganName, RoiName], Field(max_length=MOST_VOLUMES)] = {}
     traits: TraitsRecord = TraitsRecord()
 

@@ -31,6 +31,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from recontour.cohort.acquisition import UNKNOWN_ACQUISITION, Acquisition
 from recontour.cohort.arrays import check_array, write_array
 from recontour.cohort.case import (
     CT_FILE,
@@ -63,6 +64,7 @@ from recontour.cohort.partly import Ends
 from recontour.cohort.records import (
     CASE_LETTERS,
     FORMAT,
+    AcquisitionRecord,
     CaseRecord,
     CohortRecord,
     FormatRecord,
@@ -303,6 +305,7 @@ class Cohort:
             sha256=digests,
             patient=record.patient,
             origin=_origin_of(record.origin),
+            acquisition=_acquisition_of(record.acquisition),
             roi_names={organ: printable(name) for organ, name in record.roi_names.items()},
             tissue_hu=record.tissue_hu or (),
             traits=_traits_of(record.traits),
@@ -422,6 +425,7 @@ class Cohort:
         is_phantom: bool = False,
         patient: str | None = None,
         origin: Origin = UNKNOWN_ORIGIN,
+        acquisition: Acquisition = UNKNOWN_ACQUISITION,
         roi_names: Mapping[str, str] | None = None,
         partial: Ends = NO_ENDS,
         shares_uid: bool = False,
@@ -433,12 +437,12 @@ class Cohort:
 
         hu: int16 or float32, (slice, row, column). masks: bool of the same shape, by TG-263 name.
         is_draft: whether they are recontour's own contours, unchanged. is_phantom: whether the CT
-        shows recontour's phantom. patient: the patient's key, if known. origin, roi_names: as of a
-        `Case`. partial: by organ, the ends beyond which it goes on without contours. whole:
-        likewise, those beyond which a person said that it does not. shares_uid: another structure
-        set, with other content, has this one's UID. sides_confirmed: a person said that left and
-        right are named correctly. cord_confirmed: a person said that SpinalCord is the cord, and
-        not the canal.
+        shows recontour's phantom. patient: the patient's key, if known. origin, acquisition,
+        roi_names: as of a `Case`. partial: by organ, the ends beyond which it goes on without
+        contours. whole: likewise, those beyond which a person said that it does not. shares_uid:
+        another structure set, with other content, has this one's UID. sides_confirmed: a person
+        said that left and right are named correctly. cord_confirmed: a person said that SpinalCord
+        is the cord, and not the canal.
         Raises:
             GridMismatchError: hu or a mask does not lie on the grid.
             CohortError: the case exists already, or there is no mask, or one that marks nothing.
@@ -465,6 +469,8 @@ class Cohort:
         known = {name: value for name, value in asdict(origin).items() if value}
         if known:
             record["origin"] = known
+        if acquisition.known():
+            record["acquisition"] = acquisition.known()
         if roi_names:
             record["roi_names"] = dict(roi_names)
         confirmed = {organ: ends for organ, ends in whole.items() if organ in masks}
@@ -506,6 +512,16 @@ def _origin_of(record: OriginRecord) -> Origin:
         maker=printable(record.maker),
         model=printable(record.model),
         elsewhere=record.elsewhere,
+    )
+
+
+def _acquisition_of(record: AcquisitionRecord) -> Acquisition:
+    return Acquisition(
+        kvp=record.kvp,
+        slice_thickness_mm=record.slice_thickness_mm,
+        field_of_view_mm=record.field_of_view_mm,
+        kernel=printable(record.kernel),
+        contrast=record.contrast,
     )
 
 

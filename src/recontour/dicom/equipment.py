@@ -1,5 +1,6 @@
-"""Where a CT says that it was made: institution, maker and scanner (General Equipment Module).
+"""Where and how a CT says that it was made: institution, scanner, and how the scanner was set.
 
+The attributes are of the modules General Equipment, CT Image and Contrast/Bolus (PS3.3).
 docs/reference/files.md says what of it a cohort keeps, and how.
 """
 
@@ -7,25 +8,62 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from statistics import median
+from typing import Literal
+
+from pydicom import Dataset
+from pydicom.multival import MultiValue
 
 from recontour.dicom.clean_attributes import is_known
 from recontour.dicom.pairing import CtSeries
-from recontour.dicom.reading import numbers, read_header, reading, text
+from recontour.dicom.person import is_stand_in
+from recontour.dicom.reading import numbers, read_header, reading, text, value
 from recontour.dicom.silence import silence
 from recontour.errors import DicomError
+from recontour.wording import printable
 
 MAKER, MODEL = "Manufacturer", "ManufacturerModelName"
-KEYWORDS = ("SpecificCharacterSet", MAKER, MODEL, "InstitutionName", "PixelSpacing")
+KVP, THICKNESS, DIAMETER = "KVP", "SliceThickness", "ReconstructionDiameter"
+KERNEL, AGENT = "ConvolutionKernel", "ContrastBolusAgent"
+KEYWORDS = (
+    "SpecificCharacterSet",
+    MAKER,
+    MODEL,
+    "InstitutionName",
+    "PixelSpacing",
+    KVP,
+    THICKNESS,
+    DIAMETER,
+    KERNEL,
+    AGENT,
+)
+# How scanners' users write, in small letters, that no contrast medium was given.
+NO_AGENT = {
+    "false",
+    "nein",
+    "nil",
+    "no",
+    "no contrast",
+    "non",
+    "none",
+    "not given",
+    "w/o",
+    "without",
+    "without contrast",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Equipment:
-    """Where a CT says that it was made; each part is empty where it does not say.
+    """Where and how a CT says that it was made; each part is empty where it does not say.
 
     institution: it never leaves memory. maker, model: free text, too; see `is_known_maker` and
     `is_known_model`. pixel_mm: the row step. slice_mm: the usual distance of two slices. Both are
     None where the headers do not say.
+    kvp: the tube's voltage. thickness_mm: of a slice. diameter_mm: of the circle that was
+    reconstructed. kernel: free text, too; see `is_known_kernel`. contrast: whether a contrast
+    medium was given.
     """
 
     institution: str = ""
@@ -33,6 +71,11 @@ class Equipment:
     model: str = ""
     pixel_mm: float | None = None
     slice_mm: float | None = None
+    kvp: float | None = None
+    thickness_mm: float | None = None
+    diameter_mm: float | None = None
+    kernel: str = ""
+    contrast: Literal["given", "none"] | None = None
 
     @property
     def is_known_maker(self) -> bool:
@@ -44,9 +87,14 @@ class Equipment:
         """Return whether the model consists of known words, and so names no person or place."""
         return is_known(MODEL, self.model)
 
+    @property
+    def is_known_kernel(self) -> bool:
+        """Return whether the kernel consists of known words, and so names no person or place."""
+        return is_known(KERNEL, self.kernel)
+
 
 def equipment_of(series: CtSeries) -> Equipment:
-    """Return where a series says that it was made, by its first file.
+    """Return where and how a series says that it was made, by its first file.
 
     A damaged file says nothing here; reading the series reports it.
 
@@ -66,8 +114,39 @@ def equipment_of(series: CtSeries) -> Equipment:
             model=text(header, MODEL),
             pixel_mm=numbers(header, "PixelSpacing", 2, first)[0] if spacing else None,
             slice_mm=_usual_step_mm(place[2] for place in series.image_places if len(place) == 3),
+            kvp=_number(header, KVP, first),
+            thickness_mm=_number(header, THICKNESS, first),
+            diameter_mm=_number(header, DIAMETER, first),
+            kernel=_words(header, KERNEL),
+            contrast=_contrast(text(header, AGENT)),
         )
     return Equipment()
+
+
+def _number(header: Dataset, keyword: str, path: Path) -> float | None:
+    """Return a number of a header; None if it is absent or none."""
+    with suppress(DicomError):
+        return numbers(header, keyword, 1, path)[0]
+    return None
+
+
+def _words(header: Dataset, keyword: str) -> str:
+    """Return a text; several values become one line."""
+    found = value(header, keyword)
+    if isinstance(found, MultiValue):
+        return printable(" ".join(map(str, found))).strip()
+    return text(header, keyword)
+
+
+def _contrast(agent: str) -> Literal["given", "none"] | None:
+    """Return what the name of a contrast medium says; an empty one, or a stand-in, nothing.
+
+    >>> _contrast("Ultravist 370"), _contrast("NONE"), _contrast("ANONYMIZED")
+    ('given', 'none', None)
+    """
+    if agent.casefold().strip() in NO_AGENT:
+        return "none"
+    return None if is_stand_in(agent) else "given"
 
 
 def _usual_step_mm(heights_mm: Iterable[float]) -> float | None:
