@@ -39,9 +39,10 @@ AIR_HU = -700.0  # air is below
 FROM_BODY_MM = 10.0  # air is measured at least so far from the body
 WITHIN_CIRCLE = 0.95  # of the radius: scanners reconstruct a circle, and pad the corners
 MUSCLE_HU = (-20, 160)  # muscle's peak lies between
-PEAK_HU = 5.0  # the histogram is smoothed by a Gaussian as wide as this (SD)
+PEAK_HU = 10.0  # the histogram is smoothed by a Gaussian as wide as this (SD)
 SOFT_HU = 40.0  # soft tissue lies within so much of muscle
 BONE_HU = 250.0  # bone lies above muscle by so much
+PARTLY_BONE_HU = 150.0  # what is brighter than muscle by so much may be bone in part
 BONE_PERCENT = 75  # of bone's voxels that are darker than what counts as cortical
 VESSEL_HU = 75.0  # a vessel with contrast medium is brighter than muscle by at least so much
 FROM_BONE_MM = 8.0  # nearer to bone, voxels are bright because they are partly bone
@@ -217,10 +218,14 @@ def _soft_differences(one: _Slice, muscle_hu: float) -> Floats:
 
 
 def _vessels(one: _Slice, muscle_hu: float, grid: Grid) -> tuple[int, int]:
-    """Count the pixels away from bone that are as bright as vessels, and all of soft tissue."""
-    bone = one.body & (one.hu > muscle_hu + BONE_HU)
+    """Count the pixels away from bone that are as bright as vessels, and all of soft tissue.
+
+    A vessel that is as bright as what is partly bone does not count: a blurred CT, whose bone is
+    darker, would seem to have vessels otherwise.
+    """
+    bone = one.body & (one.smooth > muscle_hu + PARTLY_BONE_HU)
     near_bone = ndimage.binary_dilation(bone, iterations=_pixels(FROM_BONE_MM, grid))
     above_muscle = one.smooth[one.body & ~near_bone] - muscle_hu
-    is_bright = (above_muscle > VESSEL_HU) & (above_muscle < BONE_HU)
-    is_soft = (above_muscle > -SOFT_HU) & (above_muscle < BONE_HU)
+    is_bright = above_muscle > VESSEL_HU
+    is_soft = above_muscle > -SOFT_HU
     return int(np.count_nonzero(is_bright)), int(np.count_nonzero(is_soft))
