@@ -66,6 +66,7 @@ WITH_FILES = {
     "recontour.workflows.contouring",
     "recontour.workflows.contouring_many",
     "recontour.workflows.evaluating",
+    "recontour.workflows.gaining",
     "recontour.workflows.inspecting",
     "recontour.workflows.learning",
 }
@@ -112,7 +113,12 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("examples")
     with quick_models(), pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        for centre, numbers in {"south": (0, 1), "north-train": (2, 3), "north-test": (4,)}.items():
+        for centre, numbers in {
+            "south": (0, 1),
+            "north-train": (2, 3),
+            "north-test": (4,),
+            "north": (2, 3, 4, 6),
+        }.items():
             for number in numbers:
                 write_patient(folder / "dicom" / centre / str(number), number)
             recontour.import_dicom(f"dicom/{centre}", centre, centre=centre.partition("-")[0])

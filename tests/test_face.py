@@ -51,9 +51,9 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 
 FUNCTIONS = (
-    "adapt", "contour", "convert", "deidentify", "evaluate", "export", "import_dicom", "inspect",
-    "load_model", "preview_import", "read_scores", "read_study", "remove", "report_study",
-    "run_demo", "run_study", "train", "undo_import",
+    "adapt", "contour", "convert", "deidentify", "evaluate", "export", "gain",
+    "import_dicom", "inspect", "load_model", "preview_import", "read_scores", "read_study",
+    "remove", "report_study", "run_demo", "run_study", "train", "undo_import",
 )  # fmt: skip
 
 

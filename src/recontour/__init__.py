@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from recontour.demo import run_demo
     from recontour.dicom.deidentify import Deidentified, deidentify
     from recontour.evaluation import CaseScore, read_scores
+    from recontour.evaluation.gains import Gains
     from recontour.exchange.convert import Converted, convert
     from recontour.exchange.export import Exported, export
     from recontour.network import Model, ModelCard, load_model
@@ -74,6 +75,7 @@ if TYPE_CHECKING:
         contour,
         contour_all,
         evaluate,
+        gain,
         inspect,
         train,
     )
@@ -89,6 +91,7 @@ _MODULE_OF = {
     "Converted": "recontour.exchange.convert",
     "Deidentified": "recontour.dicom.deidentify",
     "Exported": "recontour.exchange.export",
+    "Gains": "recontour.evaluation.gains",
     "ImportPreview": "recontour.cohort.preview",
     "ImportReport": "recontour.cohort.importing",
     "Model": "recontour.network",
@@ -108,6 +111,7 @@ _MODULE_OF = {
     "evaluate": "recontour.workflows",
     "export": "recontour.exchange.export",
     "import_dicom": "recontour.cohort.importing",
+    "gain": "recontour.workflows",
     "inspect": "recontour.workflows",
     "load_model": "recontour.network",
     "preview_import": "recontour.cohort.preview",
@@ -141,6 +145,7 @@ __all__ = [
     "FaultError",
     "Finding",
     "FrameOfReferenceError",
+    "Gains",
     "GridMismatchError",
     "ImportPreview",
     "ImportReport",
@@ -178,6 +183,7 @@ __all__ = [
     "demo",
     "evaluate",
     "export",
+    "gain",
     "import_dicom",
     "inspect",
     "load_model",

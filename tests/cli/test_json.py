@@ -185,6 +185,22 @@ def test_evaluate(ask: Any, model: Model, cohort: Cohort, tmp_path: Path) -> Non
     assert {row["organ"] for row in result["scores"]} == {"Brainstem", "Lens_L"}
 
 
+def test_gain(ask: Any, model: Model, tmp_path: Path) -> None:
+    save_model(model, tmp_path / "S")
+    four = fill(Cohort.open_or_create(tmp_path / "four", "north"), 4)
+    out = tmp_path / "gain"
+    code, answer = ask("gain", tmp_path / "S", four.path, "--out", out, "--iterations", 1)
+    result = answer["result"]
+    assert code == 0
+    assert set(result) == documented("gain")
+    assert list(result["mean_dsc"]) == ["0", "1", "2"]
+    assert [(step["fewer"], step["more"]) for step in result["steps"]] == [(0, 1), (1, 2)]
+    assert set(result["organs"]) == {"Brainstem", "Lens_L"}
+    assert result["advice"] in ("stop", "go on", "not known")
+    assert result["finding"]["facts"]["advice"] == result["advice"]
+    assert result["little_is_known"]["facts"]["patients"] == 4
+
+
 def test_the_demo_answers_as_evaluate_does(
     ask: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

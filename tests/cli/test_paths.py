@@ -61,6 +61,9 @@ WRONG = (
     "adapt MODEL nowhere --out new",
     "adapt MODEL COHORT --out nowhere/new",
     "adapt MODEL COHORT --head-only nowhere/new",
+    "gain nowhere COHORT --out new",
+    "gain MODEL nowhere --out new",
+    "gain MODEL COHORT --out nowhere/new",
     "contour nowhere DICOM --out new",
     "contour nowhere DICOM --out new.dcm",
     "contour MODEL nowhere --out new",
@@ -95,6 +98,9 @@ IMPOSSIBLE = {
     "adapt MODEL COHORT --out new --iterations -3": "found -3",
     "adapt MODEL COHORT --out new --check --folds 1": "at least 2 folds",
     "adapt MODEL COHORT --out new --folds 2": "add --check",
+    "gain MODEL COHORT --out new --folds 1": "at least 2 folds",
+    "gain MODEL COHORT --out new --useful 2": "at most 1",
+    "gain MODEL COHORT --out new --iterations -3": "found -3",
     "contour MODEL DICOM --out new --names several.toml --organs Lens_L": "several names",
 }
 

@@ -61,8 +61,8 @@ NAME = f"{WORD}F"  # of files and folders
 ROI = f"{WORD}A"
 SHORT = ["--iterations", "1"]
 COMMANDS = {
-    "import", "inspect", "deidentify", "export", "convert", "train", "adapt", "contour",
-    "evaluate", "study", "report",
+    "import", "inspect", "deidentify", "export", "convert", "train", "adapt", "gain",
+    "contour", "evaluate", "study", "report",
 }  # fmt: skip
 STUDY = """
 retention_cases = 1
@@ -436,6 +436,8 @@ class Clinic:
         self.fails("train", self.north, "--out", new, "--organs", ROI)
         self.runs("adapt", self.model, self.south, "--out", self.adapted, *SHORT, "--keep-log")
         self.fails("adapt", self.archives, self.south, "--out", new)
+        # It takes four patients, and the cohort has three.
+        self.fails("gain", self.model, self.south, "--out", new, *SHORT)
         report = self.work / "evaluation"
         self.runs("evaluate", self.south, self.model, self.adapted, "--out", report)
         self.fails("evaluate", self.south, self.work / f"{NAME}.safetensors", "--out", new)

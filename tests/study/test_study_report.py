@@ -247,6 +247,8 @@ def test_the_summary_says_what_the_scores_were_made_to_say(tmp_path: Path) -> No
         in page
     )
     assert "Even with 10 target cases Model_T does not catch up with Model_ST" in page
+    assert "Model_ST: learning from 10 patients rather than" in page
+    assert "Little is known from" in page
     assert (
         "forgot some of North: on 10 test patients there Model_ST has 0.445 where Model_S has 0.545"
         in page

@@ -353,6 +353,20 @@ def test_draws_are_pooled_and_shown_one_by_one() -> None:
     assert row.st_less_t.mean == pytest.approx(0.1)
 
 
+def test_what_more_cases_brought_is_what_model_st_scored_with_each_number() -> None:
+    cases = cases_table(PLAN, RESULTS)
+    assert cases
+    assert cases.gains
+    assert dict(cases.gains.dsc) == {row.cases: row.st.dsc.mean for row in cases.rows}
+    last, before = cases.rows[-1], cases.rows[-2]
+    assert (cases.gains.last.fewer, cases.gains.last.more) == (before.cases, last.cases)
+    assert cases.gains.last.gain.mean == pytest.approx(last.st.dsc.mean - before.st.dsc.mean)
+    one = {name: RESULTS[name] for name in (*(cell.id for cell in PLAN.cases[1][0]),)}
+    alone = cases_table(PLAN, one)
+    assert alone
+    assert alone.gains is None
+
+
 def test_a_draw_that_is_not_finished_leaves_its_place_empty() -> None:
     (_, st), _ = PLAN.cases[1]
     cases = cases_table(PLAN, {name: result for name, result in RESULTS.items() if name != st.id})

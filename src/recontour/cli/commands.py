@@ -356,6 +356,37 @@ def adapt(options: argparse.Namespace, progress: ProgressBar) -> Answer:
     return Answer(show=show, facts=lambda: facts.learnt(model, out, trunk))
 
 
+def gain(options: argparse.Namespace, progress: ProgressBar) -> Answer:
+    """Measure what the last patients of a cohort brought, and advise on more."""
+    from recontour.workflows.paths import refuse_for_adapting
+    from recontour.workflows.wanted import refuse_folds, refuse_iterations, refuse_useful
+
+    organs = _organs(options)
+    refuse_folds(options.folds)
+    refuse_useful(options.useful)
+    refuse_iterations(options.iterations)
+    refuse_for_adapting(options.model, options.cohort, options.out)
+    progress.begin(f"loading {options.model}, reading {options.cohort}")
+    found = recontour.gain(
+        options.model,
+        options.cohort,
+        options.out,
+        sizes=options.sizes,
+        folds=options.folds,
+        useful=options.useful,
+        retrain_last=options.retrain_last,
+        organs=organs,
+        iterations=options.iterations,
+        seed=options.seed,
+        resume=options.resume,
+        progress=progress,
+    )
+    return Answer(
+        show=lambda: tell.gained(found, options.out),
+        facts=lambda: facts.gained(found, options.out),
+    )
+
+
 def _learning(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "organs": _organs(options),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from recontour.dicom import Unused
     from recontour.dicom.deidentify import Deidentified, NotCopied
     from recontour.evaluation import CaseScore, ModelVerdict
+    from recontour.evaluation.gains import Gains
     from recontour.exchange.convert import Converted
     from recontour.exchange.export import Exported
     from recontour.network import Model, ModelCard
@@ -274,6 +275,24 @@ def scored(scores: Sequence["CaseScore"], folder: Path) -> Facts:
         "too_few_patients": too_few_patients(comparisons),
         "comparisons": comparisons,
         "scores": scores,
+    }
+
+
+def gained(gains: "Gains", folder: Path) -> Facts:
+    """Return what more and more patients brought, and the advice."""
+    return {
+        "folder": folder,
+        "report": folder / "report.html",
+        "mean_dsc": gains.dsc,
+        "steps": gains.steps,
+        "organs": gains.organs,
+        "useful": gains.useful,
+        "next_patients": gains.next_patients,
+        "next_gain": {"low": gains.next_gain.low, "high": gains.next_gain.high},
+        "advice": gains.advice,
+        "patients_to_tell": gains.patients_to_tell,
+        "finding": gains.finding(),
+        "little_is_known": gains.little_is_known(),
     }
 
 

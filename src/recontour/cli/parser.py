@@ -119,6 +119,7 @@ def parser() -> argparse.ArgumentParser:
     _add_convert(commands)
     _add_train(commands)
     _add_adapt(commands)
+    _add_gain(commands)
     _add_contour(commands)
     _add_evaluate(commands)
     _add_study(commands)
@@ -176,6 +177,16 @@ def _new_file_or_folder(words: str) -> Path:
         make = f"mkdir {shlex.quote(str(path))}"
         raise argparse.ArgumentTypeError(f"{words} is no folder; make it first: {make}")
     return path
+
+
+def _whole_numbers(words: str) -> tuple[int, ...]:
+    """Return whole numbers as they are typed: with commas in between."""
+    parts = [part.strip() for part in words.split(",")]
+    if not all(part.isascii() and part.isdigit() and len(part) < 7 for part in parts):
+        raise argparse.ArgumentTypeError(
+            f"{shown(words)} is no list of whole numbers; write them as in 3,6"
+        )
+    return tuple(map(int, parts))
 
 
 def _named_folder(words: str) -> tuple[str, Path]:
@@ -531,6 +542,56 @@ def _add_adapt(commands: Commands) -> None:
         help="instead, a file of only what is learnt, to be used as TRUNK+HEAD",
     )
     _add_learning(added)
+
+
+def _add_gain(commands: Commands) -> None:
+    words = "model + your cohort -> what your last patients brought, and whether to contour more"
+    added = _command(commands, "gain", "gain", words)
+    _add_path(added, "model", "MODEL", "the model to adapt")
+    _add_path(added, "cohort", "COHORT", "your patients, at least 4")
+    added.add_argument(
+        "--sizes",
+        type=_whole_numbers,
+        metavar="N,N,...",
+        help="numbers of patients to learn from; default: half and all of those that every fold "
+        "leaves",
+    )
+    added.add_argument(
+        "--folds",
+        type=int,
+        metavar="K",
+        help=f"more leave more patients to learn from; default: {USUAL_FOLDS}",
+    )
+    added.add_argument(
+        "--useful",
+        type=float,
+        default=0.01,
+        metavar="DSC",
+        help="the smallest gain in mean DSC that is worth further patients; default: 0.01",
+    )
+    added.add_argument(
+        "--retrain-last",
+        type=int,
+        metavar="N",
+        help="how many layers; default: as adapt",
+    )
+    _add_organs(added, "TG-263 names; default: all that fit")
+    added.add_argument(
+        "--iterations",
+        type=int,
+        metavar="N",
+        help="of each adaptation; default: half as many as adapt takes",
+    )
+    added.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="of the order of patients, weights and batches; default: 0",
+    )
+    added.add_argument("--resume", action="store_true", help="continue a run that was interrupted")
+    _add_out(added, "DIR", "a new folder")
+    _add_json(added)
 
 
 def _add_contour(commands: Commands) -> None:

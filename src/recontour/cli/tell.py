@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from recontour.demo import DemoResult
     from recontour.dicom.deidentify import Deidentified
     from recontour.evaluation import CaseScore, OverallChange
+    from recontour.evaluation.gains import Gains
     from recontour.exchange.convert import Converted
     from recontour.exchange.export import Exported
     from recontour.network import Model, ModelCard
@@ -581,6 +582,22 @@ def _verdicts(scores: Sequence["CaseScore"]) -> None:
             say(f"  no conclusive difference: {plural(verdict.inconclusive, 'organ')}")
     if few := too_few_patients(comparisons):
         say(words(few))
+
+
+def gained(gains: "Gains", folder: Path) -> None:
+    """Show what more and more patients brought, the advice, and where the report is."""
+    from recontour.evaluation.gain_report import printed_next, printed_steps
+
+    columns = ("learnt from", "scored", "mean DSC", "gain", "90 % interval")
+    table = table_of("What patients brought", *columns)
+    for step in (*printed_steps(gains), printed_next(gains)):
+        add_row(table, step.what, step.patients, step.dsc, step.gain, step.interval)
+    out.print(table)
+    say(words(gains.finding()))
+    little = gains.little_is_known()
+    if little:
+        say(words(little))
+    say(f"report: {folder / 'report.html'}")
 
 
 def demonstrated(result: "DemoResult") -> None:

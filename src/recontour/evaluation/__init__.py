@@ -3,6 +3,7 @@
 metrics     one organ: overlap, surfaces, volume    patients   scores per patient
 means       means over organs                       tables     scores.csv, statistics.csv
 intervals   means with t intervals over patients
+gains       what more patients brought              gain_report   its page and tables
 statistics  exact tests on a few patients           verdicts   what a comparison amounts to
 report      the HTML file; page: its frame          summary    its words and rounded numbers
 figures     its pictures; plotting: Matplotlib      planes     which planes of a CT they show

@@ -1,6 +1,9 @@
 """What can be found where scores are measured, compared and read."""
 
-from recontour.evaluation.numbers import p_value
+import math
+from typing import Literal
+
+from recontour.evaluation.numbers import number, p_value, signed
 from recontour.findings import Finding, FitToStore, ScreenOnly, finding
 from recontour.wording import plural
 
@@ -78,6 +81,83 @@ class TooFewPatients(Finding):
     def no_test(self) -> bool:
         """Whether even a single organ could not reach significance."""
         return self.smallest_p >= self.significant
+
+
+@finding
+class GainOfMore(Finding):
+    """What the last patients to learn from brought, and whether to contour further ones.
+
+    fewer, more, next_patients: how many patients the models before and after the last step learnt
+    from, and would after the next one. patients: that were scored. gain, low, high: in mean DSC, by
+    the last step. next_low, next_high: by the next one; intervals are 90 %. useful: the smallest
+    gain that is worth it. patients_to_tell: how many scored patients would settle what is not
+    known; None: nobody can say.
+    """
+
+    fewer: int
+    more: int
+    next_patients: int
+    patients: int
+    gain: float
+    low: float
+    high: float
+    next_low: float
+    next_high: float
+    useful: float
+    advice: Literal["stop", "go on", "not known"]
+    patients_to_tell: int | None = None
+
+    def sentence(self) -> str:
+        """Say what the last step brought, and what the next one may bring."""
+        scored = plural(self.patients, "scored patient")
+        before = f"rather than {self.fewer}" if self.fewer else "rather than none"
+        learnt = f"learning from {plural(self.more, 'patient')} {before}"
+        if math.isnan(self.low):
+            return f"{learnt} changed mean DSC by {signed(self.gain)} on {scored}"
+        last = f"{signed(self.gain)} (90 % interval {_from_to(self.low, self.high)})"
+        return (
+            f"{learnt} changed mean DSC by {last} on {scored}; learning from "
+            f"{self.next_patients} would change it by {_from_to(self.next_low, self.next_high)} "
+            "(90 % interval), or by nothing if it stays as it is"
+        )
+
+    def remedy(self) -> str:
+        """Advise."""
+        useful = number(self.useful, 3)
+        if self.advice == "stop":
+            return f"stop: more patients are unlikely to bring {useful}, which would be worth it"
+        if self.advice == "go on":
+            return "go on: the last patients helped; contour more, and ask again"
+        unknown = "whether to go on is not known: more patients may bring nothing, or a useful gain"
+        if self.patients_to_tell is None:
+            return unknown
+        further = plural(self.patients_to_tell - self.patients, "further scored patient")
+        return f"{unknown}; about {further} would tell, if the differences scatter as they do now"
+
+
+def _from_to(low: float, high: float) -> str:
+    return f"{signed(low)} to {signed(high)}"
+
+
+@finding
+class LittleIsKnown(Finding):
+    """A gain was measured on few patients.
+
+    patients: that were scored. unseen: the largest gain that cannot be told from none.
+    """
+
+    patients: int
+    unseen: float
+
+    def sentence(self) -> str:
+        """Say how little."""
+        scored = plural(self.patients, "scored patient")
+        if math.isnan(self.unseen):
+            return f"nothing can be said from {scored}: how far patients differ is not known"
+        return (
+            f"little is known from {scored}: a gain below {number(self.unseen, 3)} cannot be told "
+            "from none, and one unusual patient can change the advice"
+        )
 
 
 @finding

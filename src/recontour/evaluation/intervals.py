@@ -1,4 +1,4 @@
-"""Mean DSC, and mean differences in DSC, with 95 % intervals over patients."""
+"""Mean DSC, and mean differences in DSC, with intervals over patients: 95 % unless said."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -12,11 +12,12 @@ from recontour.geometry.arrays import Floats
 
 Dsc = Mapping[tuple[str, str], float]  # by patient and organ
 Organs = Collection[str] | None  # None: all
+CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A mean DSC, or a mean difference in DSC, with its 95 % interval.
+    """A mean DSC, or a mean difference in DSC, with its interval.
 
     All three are NaN where nothing was scored; with one patient, only the ends are.
     """
@@ -65,13 +66,14 @@ def mean_of(dsc: Dsc) -> float:
     return _mean_over_organs(_by_patient_and_organ(dsc))
 
 
-def interval_of(dsc: Dsc, least: float = -1.0) -> Interval:
-    """Return the mean with its 95 % interval: Student's t over the patients, by the jackknife.
+def interval_of(dsc: Dsc, least: float = -1.0, confidence: float = CONFIDENCE) -> Interval:
+    """Return the mean with its interval: Student's t over the patients, by the jackknife.
 
     With every organ scored in every patient it is the t interval of the patients' own means. Where
     organs are missing in some patients, it still shows how much one patient moves the mean.
 
     least: the smallest possible value, 0 for a DSC, -1 for a difference. The largest is 1.
+    confidence: how often such intervals hold the true mean, if patients scatter normally.
 
     >>> interval_of({("patient 1", "Brainstem"): 0.5, ("patient 2", "Brainstem"): 0.75}).mean
     0.625
@@ -85,7 +87,8 @@ def interval_of(dsc: Dsc, least: float = -1.0) -> Interval:
         return Interval(overall, np.nan, np.nan)
     without = [_mean_over_organs(np.delete(table, patient, axis=0)) for patient in range(n)]
     pseudo_values = n * overall - (n - 1) * np.array(without)
-    half = float(stats.t.ppf(0.975, n - 1) * stats.sem(pseudo_values))
+    quantile = stats.t.ppf((1 + confidence) / 2, n - 1)
+    half = float(quantile * stats.sem(pseudo_values))
     low, high = overall - half, overall + half
     return Interval(overall, max(least, low), min(1.0, high))
 

@@ -8,6 +8,7 @@ from recontour.evaluation.means import found_by
 from recontour.evaluation.numbers import NONE, number
 from recontour.evaluation.page import as_notice
 from recontour.evaluation.verdicts import Verdict, direction, of_interval
+from recontour.findings import stored_words
 from recontour.study.cells import PAPERS_DEPTH
 from recontour.study.numbers import gain, percent
 from recontour.study.tables import (
@@ -160,7 +161,7 @@ def _organs_against(models: ModelsTable, model: str) -> list[str]:
 def section_words(tables: StudyTables, source: str) -> dict[str, list[str]]:
     """Return sentences by section; none where nothing is finished."""
     return {
-        "cases": [_cases(tables.cases)] if tables.cases else [],
+        "cases": [_cases(tables.cases), *_more(tables.cases)] if tables.cases else [],
         "depth": [_depth(tables.depth)] if tables.depth else [],
         "retention": [_retention(tables.retention, source)] if tables.retention else [],
         "normalisation": [_normalisation(tables.normalisation)] if tables.normalisation else [],
@@ -193,6 +194,18 @@ def _cases(cases: CasesTable) -> str:
         f"Model_T catches up with Model_ST: {words}; with {plural(before.cases, 'case')} "
         f"it still was ({gain(before.st_less_t)})."
     )
+
+
+def _more(cases: CasesTable) -> list[str]:
+    """Say what the last patients brought to Model_ST, and what further ones may bring."""
+    gains = cases.gains
+    if not gains or not any(row.st.is_found for row in cases.rows):
+        return []
+    little = gains.little_is_known()
+    return [
+        f"Model_ST: {stored_words(gains.finding())}.",
+        *([as_notice(little)] if little else []),
+    ]
 
 
 def _depth(depth: DepthTable) -> str:

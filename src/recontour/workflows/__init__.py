@@ -4,6 +4,7 @@ learning     `train`, `adapt`
 checking     a cross-validation before an adaptation
 parents_say  how much the parent is to say, by that cross-validation
 check_folder what it keeps in MODEL.check while it lasts
+gaining      `gain`
 contouring   `contour`
 contouring_many, contour_list  `contour_all`: every series of a folder
 evaluating, evaluating_cases  `evaluate`
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from recontour.workflows.contouring import Contoured, contour
     from recontour.workflows.contouring_many import SeriesContoured, contour_all
     from recontour.workflows.evaluating import evaluate
+    from recontour.workflows.gaining import gain
     from recontour.workflows.inspecting import CohortContents, inspect
     from recontour.workflows.learning import adapt, train
 
@@ -38,6 +40,7 @@ __all__ = [
     "contour",
     "contour_all",
     "evaluate",
+    "gain",
     "import_dicom",
     "inspect",
     "train",
@@ -50,6 +53,7 @@ _MODULE_OF = {
     "contour": "recontour.workflows.contouring",
     "contour_all": "recontour.workflows.contouring_many",
     "evaluate": "recontour.workflows.evaluating",
+    "gain": "recontour.workflows.gaining",
     "import_dicom": "recontour.cohort.importing",
     "inspect": "recontour.workflows.inspecting",
     "train": "recontour.workflows.learning",

@@ -11,6 +11,7 @@ import logging
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from recontour.assess.caveats import trained_on_warnings
@@ -44,6 +45,7 @@ from recontour.workflows.findings import (
     NothingToCompare,
     OrgansNotChecked,
     OtherCheck,
+    Planned,
     PlannedCheck,
 )
 from recontour.workflows.parents_say import (
@@ -218,29 +220,19 @@ def check_adaptation(
     """
     with agreed():
         folds = _dealt(adaptation, cases, extent)
-        _begin(adaptation, cases, folds, extent, resume=resume)
+        judged = _judged(adaptation, folds)
+        begin_check(adaptation, cases, () if extent.is_short else judged, resume=resume)
     names = patient_names(cases)
-    parent = Contourer(adaptation.parent)
-    scored: list[FoldDsc] = []
-    models: list[Model] = []
-    teller: TrainingTeller | None = None
-    for fold in folds:
-        with agreed():
-            model = _taken_over(adaptation, fold)
-            is_kept = fold.out.exists()
-            if is_kept:
-                model = _kept(model, fold.out)
-        if not is_kept:
-            teller = teller or _teller(adaptation, folds, fold)
-            model = _trained(model, adaptation, fold, teller, resume=resume, progress=progress)
-        models.append(model)
-        with agreed():
-            if is_first_process():
-                progress(f"scoring {fold.name}", 0, 1, "")
-                adapted = Contourer(model)
-                scored.append(fold_dsc(adapted, parent, fold.tested, fold.others, worths, names))
-                progress(f"scoring {fold.name}", 1, 1, "")
-    scored = shared(scored)
+    plan = partial(_planned, adaptation, folds)
+    scored, models = scored_folds(
+        adaptation,
+        folds,
+        worths,
+        names,
+        plan,
+        resume=resume,
+        progress=progress,
+    )
     parents = joined([fold.parent for fold in scored])
     organs, mean = _results(adaptation.organs, parents, unbiased(scored))
     check = Check(
@@ -252,6 +244,47 @@ def check_adaptation(
         says=_tried(worths, scored),
     )
     return Checked(check, best_worth(scored), models)
+
+
+def scored_folds(
+    adaptation: Adaptation,
+    folds: Sequence[Fold],
+    worths: Sequence[float],
+    names: Mapping[str, str],
+    plan_of: Callable[[Fold], Planned],
+    *,
+    resume: bool,
+    progress: Progress,
+) -> tuple[list[FoldDsc], list[Model]]:
+    """Adapt and score fold by fold; a model that an interrupted run has kept is not made again.
+
+    worths: as how many patients the parent may count. names: the patient of each case. plan_of:
+        from the first fold that is still to be adapted to what is to be done; its time is added.
+    Returns: the DSC of each fold, and its model.
+    Raises: ResumeError: what was kept is of another adaptation.
+    """
+    parent = Contourer(adaptation.parent)
+    scored: list[FoldDsc] = []
+    models: list[Model] = []
+    teller: TrainingTeller | None = None
+    for place, fold in enumerate(folds):
+        with agreed():
+            model = _taken_over(adaptation, fold)
+            is_kept = fold.out.exists()
+            if is_kept:
+                model = _kept(model, fold.out)
+        if not is_kept:
+            runs_after = len(folds) - place - 1
+            teller = teller or _teller(plan_of(fold), fold, runs_after)
+            model = _trained(model, adaptation, fold, teller, resume=resume, progress=progress)
+        models.append(model)
+        with agreed():
+            if is_first_process():
+                progress(f"scoring {fold.name}", 0, 1, "")
+                adapted = Contourer(model)
+                scored.append(fold_dsc(adapted, parent, fold.tested, fold.others, worths, names))
+                progress(f"scoring {fold.name}", 1, 1, "")
+    return shared(scored), models
 
 
 def _tried(worths: Sequence[float], scored: Sequence[FoldDsc]) -> tuple[TriedSay, ...]:
@@ -266,21 +299,25 @@ def _tried(worths: Sequence[float], scored: Sequence[FoldDsc]) -> tuple[TriedSay
     return tuple(tried)
 
 
-def _begin(
+def begin_check(
     adaptation: Adaptation,
     cases: Sequence[Case],
-    folds: Sequence[Fold],
-    extent: Extent,
+    judged: Sequence[Finding],
     *,
     resume: bool,
 ) -> None:
-    """Make a check's folder, or go on in it."""
-    judged = _judged(adaptation, folds)
+    """Make the folder of a check, or go on in it, and log what the check cannot say.
+
+    judged: what that is besides what follows from the parent and the cases.
+    Raises:
+        SettingsError: an interrupted check is there, and `resume` is False.
+        ResumeError: it is of other cases.
+    """
     folder = CheckFolder.beside(adaptation.out)
     # Of an unfinished first fold the run itself says so.
     if folder.models() and not resume:
         raise SettingsError(UnfinishedRun(path=folder.path))
-    _warn(adaptation, cases, () if extent.is_short else judged)
+    _warn(adaptation, cases, judged)
     if is_first_process():
         make_folders(folder.path)
         _keep_cases(folder, cases)
@@ -369,17 +406,20 @@ def _organs_of(cases: Sequence[Case]) -> set[str]:
     return organs
 
 
-def _teller(adaptation: Adaptation, folds: Sequence[Fold], first: Fold) -> TrainingTeller:
-    """Return what says how long the folds will take that are not finished. first: of these."""
-    left = len(folds) - folds.index(first)
-    plan = PlannedCheck(
+def _planned(adaptation: Adaptation, folds: Sequence[Fold], first: Fold) -> PlannedCheck:
+    """Return what a check does. first: of the folds that are not finished."""
+    return PlannedCheck(
         folds=len(folds),
-        left=left,
+        left=len(folds) - folds.index(first),
         iterations=first.recipe.iterations,
         **counted([*first.others, *first.tested], adaptation.organs),
     )
+
+
+def _teller(plan: Planned, first: Fold, runs_after: int) -> TrainingTeller:
+    """Return what says how long the folds will take that are not finished. first: of these."""
     slices = sum(case.grid.shape[0] for case in first.others)
-    return TrainingTeller(plan, first.recipe, slices, runs_after=left - 1)
+    return TrainingTeller(plan, first.recipe, slices, runs_after)
 
 
 def _taken_over(adaptation: Adaptation, fold: Fold) -> Model:

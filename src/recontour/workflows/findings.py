@@ -4,7 +4,7 @@ from typing import Literal
 
 from recontour.contouring.findings import OrganUnlikeTraining
 from recontour.findings import Finding, FitToStore, ScreenOnly, finding
-from recontour.wording import about, agreeing, plural
+from recontour.wording import about, agreeing, enumerated, plural
 
 
 @finding
@@ -144,6 +144,87 @@ class PlannedCheck(Planned):
             f"checking in {which} of {self.on_what()}; {iterations} for each fold{in_all} before "
             "the adaptation itself begins"
         )
+
+
+@finding
+class PlannedGain(Planned):
+    """Adaptations to more and more patients, fold by fold. seconds: until all of them are done.
+
+    numbers: how many patients are learnt from, fewest first. folds: how many. left: how many
+    adaptations are not finished. iterations: of each one.
+    """
+
+    numbers: tuple[int, ...]
+    folds: int
+    left: int
+    iterations: int
+
+    def sentence(self) -> str:
+        """Say how many adaptations there are, and why."""
+        every = plural(len(self.numbers) * self.folds, "adaptation")
+        which = f"the last {self.left} of {every}"
+        if self.left == len(self.numbers) * self.folds:
+            which = every
+        numbers = enumerated(list(map(str, self.numbers)), "and")
+        iterations = plural(self.iterations, "iteration")
+        in_all = f"{self.how_long()} in all" if self.how_long() else ""
+        return (
+            f"{which}, each in {iterations}, to {numbers} patients in {self.folds} folds of "
+            f"{self.on_what()}{in_all}"
+        )
+
+
+@finding
+class TooFewForGain(Finding):
+    """There are too few patients to learn from several numbers of them and score the others."""
+
+    patients: int
+    folds: int
+    needed: int
+
+    def sentence(self) -> str:
+        """Compare the numbers."""
+        return (
+            f"{plural(self.patients, 'patient')} in {self.folds} folds leave fewer than 2 patients "
+            f"to learn from beside those who are scored (expected at least {self.needed} patients)"
+        )
+
+    def remedy(self) -> str:
+        """Say what follows."""
+        return "import more patients; with so few, each further one is likely to help"
+
+
+@finding
+class ImpossibleSizes(Finding):
+    """The numbers of patients to learn from do not fit. most: that every fold leaves."""
+
+    sizes: tuple[int, ...]
+    most: int
+
+    def sentence(self) -> str:
+        """Say what is possible."""
+        seen = ",".join(map(str, self.sizes)) or "nothing"
+        return (
+            f"--sizes {seen}: at least two different numbers of patients from 1 to {self.most} are "
+            "expected, which is how many every fold leaves to learn from"
+        )
+
+    def remedy(self) -> str:
+        """Say how to learn from more."""
+        return "more --folds leave more patients to learn from"
+
+
+@finding
+class NothingToGain(Finding):
+    """No organ of any patient was scored by the models of every number of patients."""
+
+    def sentence(self) -> str:
+        """Say so."""
+        return "no patient's organ could be scored with every number of patients to learn from"
+
+    def remedy(self) -> str:
+        """Say what helps."""
+        return "name the organs that most patients have with --organs, or give larger --sizes"
 
 
 @finding

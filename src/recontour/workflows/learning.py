@@ -192,43 +192,24 @@ def adapt(
     with agreed():
         wanted = wanted_precision(precision)
         extent = wanted_extent(folds, check)
-        refuse_iterations(iterations)
-        refuse_for_adapting(model, cohort, out)
-        parent = load_model(model)
-        opened = _with_certain_sides(Cohort.open(cohort))
-        present = opened.organs  # every case is read for this
-        known = [organ for organ in parent.organs if organ in present]
-        learnt = _organs_to_learn(opened, organs or known, parent.organs)
-        cases = opened.cases_with(learnt)
-        preset = _preset_of_parent(parent, model)
-
-        def recipe_for(patients: int) -> Recipe:
-            recipe = _with_iterations(preset.adapt_to(patients), iterations)
-            return recipe.plain() if plain else recipe
-
-        recipe = recipe_for(len(by_patient(cases)))
-        last = preset.depth(retrain_last, len(layers(parent.network)))
-        adaptation = Adaptation(
-            parent=parent,
-            cohort=opened,
-            organs=learnt,
-            recipe_for=recipe_for,
-            retrain_last=last,
+        adaptation, cases = adaptation_to(
+            model,
+            cohort,
+            out,
+            head_only=head_only,
+            retrain_last=retrain_last,
+            plain=plain,
+            organs=organs,
+            iterations=iterations,
             seed=seed,
             precision=wanted,
             deterministic=deterministic,
-            head_only=head_only,
-            out=out,
         )
-        child = adaptation.taken_over(cases, learnt, recipe)
+        last = adaptation.retrain_last
+        recipe = adaptation.recipe_for(len(by_patient(cases)))
+        child = adaptation.taken_over(cases, adaptation.organs, recipe)
         if head_only:
             _judge_lone_head(child)
-        if organs is None:
-            _note_organs_not_learnt(known, present)
-            _warn_of_dropped(parent.organs, present)
-        _warn(opened, cases)
-        for warning in phantom_warnings({printable(name_of(model)): parent}, opened, cases):
-            log_finding(log, logging.WARNING, warning)
     child = checked(child, adaptation, cases, extent, resume=resume, progress=progress)
     plan = _planned(child, recipe, last, cases)
     adapted = _learn(
@@ -248,6 +229,61 @@ def adapt(
         # Also what an earlier command has left there whose check was interrupted.
         CheckFolder.beside(out).close()
     return adapted
+
+
+def adaptation_to(
+    model: Path,
+    cohort: Path,
+    out: Path,
+    *,
+    head_only: bool,
+    retrain_last: int | None,
+    plain: bool,
+    organs: Sequence[str] | None,
+    iterations: int | None,
+    seed: int,
+    precision: WantedPrecision,
+    deterministic: bool,
+) -> tuple[Adaptation, list[Case]]:
+    """Return how a model is to be adapted, and to which cases; log what speaks against it.
+
+    The arguments are those of `adapt`.
+    Raises: RecontourError: the model, the cohort, the settings or the output cannot be used.
+    """
+    refuse_iterations(iterations)
+    refuse_for_adapting(model, cohort, out)
+    parent = load_model(model)
+    opened = _with_certain_sides(Cohort.open(cohort))
+    present = opened.organs  # every case is read for this
+    known = [organ for organ in parent.organs if organ in present]
+    learnt = _organs_to_learn(opened, organs or known, parent.organs)
+    cases = opened.cases_with(learnt)
+    preset = _preset_of_parent(parent, model)
+
+    def recipe_for(patients: int) -> Recipe:
+        recipe = _with_iterations(preset.adapt_to(patients), iterations)
+        return recipe.plain() if plain else recipe
+
+    depth = preset.depth(retrain_last, len(layers(parent.network)))
+    if organs is None:
+        _note_organs_not_learnt(known, present)
+        _warn_of_dropped(parent.organs, present)
+    _warn(opened, cases)
+    for warning in phantom_warnings({printable(name_of(model)): parent}, opened, cases):
+        log_finding(log, logging.WARNING, warning)
+    adaptation = Adaptation(
+        parent=parent,
+        cohort=opened,
+        organs=learnt,
+        recipe_for=recipe_for,
+        retrain_last=depth,
+        seed=seed,
+        precision=precision,
+        deterministic=deterministic,
+        head_only=head_only,
+        out=out,
+    )
+    return adaptation, cases
 
 
 def _warn(cohort: Cohort, cases: Sequence[Case]) -> None:

@@ -13,7 +13,7 @@ from recontour.progress import Progress
 from recontour.training.loop import Step
 from recontour.training.recipe import Recipe
 from recontour.training.together import is_first_process
-from recontour.workflows.findings import PlannedAdaptation, PlannedCheck, PlannedTraining
+from recontour.workflows.findings import Planned
 
 # How long iterations are timed, after the first one, before it is said how long all will take.
 TIMED_SECONDS = 3.0
@@ -42,7 +42,7 @@ class TrainingTeller:
     follow, and are part of the plan.
     """
 
-    plan: PlannedTraining | PlannedAdaptation | PlannedCheck
+    plan: Planned
     recipe: Recipe
     slices: int
     runs_after: int = 0

@@ -56,6 +56,35 @@ class TooFewFolds(Finding):
         return f"without --folds there are {USUAL_FOLDS}"
 
 
+@finding
+class TooFewFoldsForGain(Finding):
+    """The patients are to be dealt out into fewer than two folds."""
+
+    folds: int
+
+    def sentence(self) -> str:
+        """Say what was given."""
+        return f"--folds {self.folds}: at least 2 folds are expected"
+
+    def remedy(self) -> str:
+        """Say what is usual."""
+        return f"without --folds there are {USUAL_FOLDS}"
+
+
+@finding
+class ImpossibleUsefulGain(Finding):
+    """The gain that is worth further patients is out of range."""
+
+    useful: float
+
+    def sentence(self) -> str:
+        """Say the range."""
+        return (
+            f"--useful {self.useful:g}: a gain in mean DSC above 0 and at most 1 is expected, such "
+            "as 0.01"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Extent:
     """How thorough a check is.
@@ -104,3 +133,21 @@ def refuse_iterations(iterations: int | None) -> None:
     """
     if iterations is not None and not 1 <= iterations <= MOST_ITERATIONS:
         raise SettingsError(ImpossibleIterations(seen=shown(iterations), most=MOST_ITERATIONS))
+
+
+def refuse_folds(folds: int | None) -> None:
+    """Raise SettingsError for fewer than two folds. None: the usual number.
+
+    >>> refuse_folds(2)
+    """
+    if folds is not None and folds < 2:
+        raise SettingsError(TooFewFoldsForGain(folds=folds))
+
+
+def refuse_useful(useful: float) -> None:
+    """Raise SettingsError for a useful gain in mean DSC that is out of range.
+
+    >>> refuse_useful(0.01)
+    """
+    if not 0 < useful <= 1:  # also NaN
+        raise SettingsError(ImpossibleUsefulGain(useful=useful))

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recontour.evaluation.intervals import Interval
+from recontour.evaluation.gains import Gains, gains_of
+from recontour.evaluation.intervals import Dsc, Interval, dsc_of, of_organs
 from recontour.study.cells import Cell, Cells, Pair, Pairs, Plan
 from recontour.study.tables.finished import (
     CellCount,
@@ -16,7 +17,7 @@ from recontour.study.tables.finished import (
     flat,
     organs_of,
 )
-from recontour.study.tables.scores import TARGET, Level, gain_of, level_of
+from recontour.study.tables.scores import TARGET, Level, gain_of, level_of, rows_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +48,15 @@ class CasesTable:
     """The fewest patients first.
 
     organs: those that every finished model learnt, which the means are over. s: Model_S, trained on
-    no patient of the target, with the seeds that are there.
+    no patient of the target, with the seeds that are there. gains: what more patients brought to
+    Model_ST; None if fewer than two numbers are finished.
     """
 
     count: CellCount
     organs: Sequence[str]
     s: Level
     rows: Sequence[CasesRow]
+    gains: Gains | None = None
 
     @property
     def caught_up(self) -> CasesRow | None:
@@ -89,7 +92,19 @@ def cases_table(plan: Plan, results: Results) -> CasesTable | None:
         organs=organs,
         s=level_of(results, s, TARGET, organs),
         rows=rows,
+        gains=_gains(plan, results, organs),
     )
+
+
+def _gains(plan: Plan, results: Results, organs: Collection[str]) -> Gains | None:
+    """Return what more patients brought to Model_ST; within a draw, each number holds the last."""
+    dsc_by_number: dict[int, Dsc] = {}
+    for number, pairs in plan.cases.items():
+        _, every_st = _sides(pairs)
+        st = finished(results, every_st)
+        if st:
+            dsc_by_number[number] = of_organs(dsc_of(rows_of(results, st, TARGET)), organs)
+    return gains_of(dsc_by_number)
 
 
 def _learnt_by_all(
