@@ -30,6 +30,7 @@ from recontour.errors import (
     NamesError,
     NoSeriesError,
     NotDicomError,
+    NotPromotedError,
     OrganError,
     OrientationError,
     OutputError,
@@ -45,6 +46,7 @@ from recontour.lazy import lazily
 
 if TYPE_CHECKING:
     from recontour import demo, study
+    from recontour.assess.acceptance import Acceptance
     from recontour.cohort import Cohort
     from recontour.cohort.changes import (
         confirm_cord,
@@ -71,6 +73,7 @@ if TYPE_CHECKING:
         CohortContents,
         Contoured,
         SeriesContoured,
+        accept,
         adapt,
         contour,
         contour_all,
@@ -83,6 +86,7 @@ if TYPE_CHECKING:
     __version__: str
 
 _MODULE_OF = {
+    "Acceptance": "recontour.assess.acceptance",
     "CaseScore": "recontour.evaluation",
     "Cohort": "recontour.cohort",
     "CohortContents": "recontour.workflows",
@@ -100,6 +104,7 @@ _MODULE_OF = {
     "Study": "recontour.study",
     "Template": "recontour.organs",
     "ToReview": "recontour.contouring.review",
+    "accept": "recontour.workflows",
     "adapt": "recontour.workflows",
     "confirm_cord": "recontour.cohort.changes",
     "confirm_extent": "recontour.cohort.changes",
@@ -130,6 +135,7 @@ _MODULES = ("demo", "study")
 _part = lazily("recontour", _MODULE_OF)
 
 __all__ = [
+    "Acceptance",
     "CaseScore",
     "Cohort",
     "CohortContents",
@@ -158,6 +164,7 @@ __all__ = [
     "NamesError",
     "NoSeriesError",
     "NotDicomError",
+    "NotPromotedError",
     "OrganError",
     "OrientationError",
     "OutputError",
@@ -172,6 +179,7 @@ __all__ = [
     "ToReview",
     "UnlikeTrainingError",
     "__version__",
+    "accept",
     "adapt",
     "confirm_cord",
     "confirm_extent",

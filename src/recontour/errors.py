@@ -26,6 +26,7 @@ written.
     ├── SettingsError               an impossible or unknown setting
     ├── OutputError                 an output exists, or cannot be made
     ├── ResumeError                 a checkpoint of another run
+    ├── NotPromotedError            exit code 3: a candidate may not replace the model in use
     └── FaultError                  exit code 1: the machine failed, or training diverged
 """
 
@@ -130,6 +131,12 @@ class OutputError(RecontourError):
 
 class ResumeError(RecontourError):
     """A checkpoint that does not belong to the run that was asked for."""
+
+
+class NotPromotedError(RecontourError):
+    """A candidate may not replace the model in use for every organ; all was done as asked."""
+
+    exit_code = 3
 
 
 class FaultError(RecontourError):

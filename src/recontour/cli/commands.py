@@ -33,6 +33,7 @@ from recontour.errors import (
     CohortError,
     DicomError,
     FaultError,
+    NotPromotedError,
     OrganError,
     OutputError,
     SettingsError,
@@ -549,6 +550,41 @@ def _check_for_evaluating(options: argparse.Namespace) -> None:
     read_user_map(options.names, options.new_organ)
     if options.tolerances:
         read_tolerances_file(options.tolerances)
+
+
+def accept(options: argparse.Namespace, progress: ProgressBar) -> Answer:
+    """Decide whether a model may replace the one in use."""
+    from recontour.evaluation.gate import Decision
+    from recontour.workflows.findings import NotAllPromoted
+    from recontour.workflows.paths import refuse_for_accepting
+
+    models = [options.against, options.candidate]
+    refuse_for_accepting(options.cohort, models, options.out, options.per_organ)
+    progress.begin(f"reading {options.against}, {options.candidate}, {options.cohort}")
+    found = recontour.accept(
+        options.cohort,
+        options.candidate,
+        options.out,
+        against=options.against,
+        margin_dsc=options.margin_dsc,
+        margin_surface_dsc=options.margin_surface_dsc,
+        per_organ=options.per_organ,
+        tolerances=options.tolerances,
+        on=options.on,
+        progress=progress,
+    )
+    organs = found.by_decision
+    refused = NotAllPromoted(
+        promoted=tuple(organs[Decision.PROMOTE]),
+        keep=tuple(organs[Decision.KEEP]),
+        undecided=tuple(organs[Decision.UNDECIDED]),
+        per_organ=options.per_organ is not None,
+    )
+    return Answer(
+        show=lambda: tell.accepted(found, options.out, options.per_organ),
+        facts=lambda: facts.accepted(found, options.out, options.per_organ),
+        failure=None if found.is_promoted else NotPromotedError(refused),
+    )
 
 
 def study(options: argparse.Namespace, progress: ProgressBar) -> Answer:

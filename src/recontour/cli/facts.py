@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from recontour.cli.cohort_tables import read_table
 
 if TYPE_CHECKING:
+    from recontour.assess.acceptance import Acceptance
     from recontour.cohort import Case, Cohort
     from recontour.cohort.importing import ImportReport
     from recontour.cohort.preview import ImportPreview
@@ -293,6 +294,19 @@ def gained(gains: "Gains", folder: Path) -> Facts:
         "patients_to_tell": gains.patients_to_tell,
         "finding": gains.finding(),
         "little_is_known": gains.little_is_known(),
+    }
+
+
+def accepted(found: "Acceptance", folder: Path, per_organ: Path | None) -> Facts:
+    """Return what becomes of each organ, and what that rests on. per_organ: what was written."""
+    from recontour.assess.acceptance import decision_facts, limits
+
+    return {
+        "folder": folder,
+        "report": folder / "report.html",
+        "written": per_organ,
+        "decision": decision_facts(found),
+        "limits": limits(found),
     }
 
 

@@ -122,6 +122,7 @@ def parser() -> argparse.ArgumentParser:
     _add_gain(commands)
     _add_contour(commands)
     _add_evaluate(commands)
+    _add_accept(commands)
     _add_study(commands)
     _add_report(commands)
     _add_demo(commands)
@@ -648,6 +649,44 @@ def _add_evaluate(commands: Commands) -> None:
         "may be repeated",
     )
     _add_names(added, "ROI names of these contours -> TG-263")
+    added.add_argument(
+        "--tolerances",
+        type=_path,
+        metavar="FILE.toml",
+        help="of the surface DSC in mm, lines such as Brainstem = 2.0",
+    )
+    _add_place(added, "cases are scored")
+    _add_out(added, "DIR", "a new folder")
+    _add_json(added)
+
+
+def _add_accept(commands: Commands) -> None:
+    words = "may a model replace the one in use? decisions by organ, and a report to sign"
+    added = _command(commands, "accept", "accept", words)
+    _add_path(added, "cohort", "COHORT", "patients that neither model was trained on")
+    _add_path(added, "candidate", "CANDIDATE", "the model that may replace the other one")
+    added.add_argument(
+        "--against",
+        type=_path,
+        required=True,
+        metavar="MODEL",
+        help="the model in use, such as the one that the candidate was adapted from",
+    )
+    for option, measure in (("--margin-dsc", "DSC"), ("--margin-surface-dsc", "surface DSC")):
+        added.add_argument(
+            option,
+            type=float,
+            default=0.02,
+            metavar="X",
+            help=f"by how much the candidate's mean {measure} may be lower, at most; default: 0.02",
+        )
+    added.add_argument(
+        "--per-organ",
+        type=_new_file,
+        metavar="FILE.safetensors",
+        help="also write a model that takes promoted organs from the candidate, and all others "
+        "from the model in use",
+    )
     added.add_argument(
         "--tolerances",
         type=_path,

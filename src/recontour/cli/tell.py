@@ -17,6 +17,7 @@ from recontour.wording import about, plural, short, size_in_words
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from recontour.assess.acceptance import Acceptance
     from recontour.cohort import Case, Cohort
     from recontour.cohort.findings import End
     from recontour.cohort.importing import ImportReport
@@ -561,6 +562,31 @@ def scored(scores: Sequence["CaseScore"], folder: Path) -> None:
         say("The mean is over the organs that every model has scored.")
     _verdicts(scores)
     say(f"report: {folder / 'report.html'}")
+
+
+def accepted(found: "Acceptance", folder: Path, per_organ: Path | None) -> None:
+    """Show what becomes of each organ, and where the report is. per_organ: what was written."""
+    from recontour.evaluation.gate_words import how_many_more, why
+    from recontour.evaluation.numbers import signed
+
+    title = f"May {found.candidate.name} replace {found.parent.name}?"
+    table = table_of(title, "organ", "decision", "DSC", "surface DSC", "why")
+    table.columns[0].no_wrap = True
+    for one in found.organs:
+        shifts = one.shifts or {}
+        changes = [signed(shifts[name].mean) if shifts else "" for name in ("dsc", "surface_dsc")]
+        lines = list(filter(None, (why(one), how_many_more(one.needed))))
+        add_row(table, one.organ, one.decision.value, *changes, lines)
+    out.print(table)
+    for failure in found.failures:
+        if failure.model == found.candidate.name and failure.what != "outside the trained range":
+            say(f"{failure.what}: {failure.organ} of {failure.case} by {failure.model}")
+    if found.only_parent:
+        say(f"only the model in use contours {', '.join(found.only_parent)}")
+    if per_organ:
+        kept = ", ".join(found.from_parent) or "no organ"
+        say(f"written: {per_organ}, with {kept} from {found.parent.name}")
+    say(f"report: {folder / 'report.html'}; it is for a person to check and sign")
 
 
 def _verdicts(scores: Sequence["CaseScore"]) -> None:

@@ -7,6 +7,7 @@ gains       what more patients brought              gain_report   its page and t
 statistics  exact tests on a few patients           verdicts   what a comparison amounts to
 report      the HTML file; page: its frame          summary    its words and rounded numbers
 figures     its pictures; plotting: Matplotlib      planes     which planes of a CT they show
+gate        whether a candidate may replace its parent; gate_words: in words
 numbers     numbers as they are printed             findings   what can be found in scores
 """
 

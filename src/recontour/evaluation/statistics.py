@@ -180,6 +180,20 @@ def compare(scores: Iterable[CaseScore], models: Sequence[str]) -> list[Comparis
     return by_organ
 
 
+def paired_by_organ(scores: Iterable[CaseScore], model_a: str, model_b: str) -> dict[str, Pairs]:
+    """Return the patients' rows of two models by organ, as the organs first appear.
+
+    Only those CTs count of which both have a finite DSC.
+
+    >>> paired_by_organ([], "S", "ST")
+    {}
+    """
+    found = {}
+    for organ, by_model in _finite(scores).items():
+        found[organ] = _paired(by_model.get(model_a, {}), by_model.get(model_b, {}))
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class OverallChange:
     """How much model b is ahead of model a over all organs, by patients.

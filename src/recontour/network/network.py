@@ -13,6 +13,8 @@ from recontour.network.trunk import Trunk
 
 Stages = Mapping[str, nn.Module]
 
+LEAST_SHARE = 1e-6  # shares are float32
+
 
 class Network(nn.Module):
     """CT slices -> per organ, independently of the others, how much it outweighs background.
@@ -147,8 +149,12 @@ class Network(nn.Module):
         self.set_shares(torch.cat([self.share_HK[1:], share_1K]))
 
     def set_shares(self, given_HK: Tensor) -> None:
-        """Set the other heads' shares, (heads, organs); the rest is its own."""
+        """Set the other heads' shares, (heads, organs); the rest is its own.
+
+        A rest that is a mere rounding error is none.
+        """
         own_1K = 1 - given_HK.sum(dim=0, keepdim=True)
+        own_1K[own_1K.abs() < LEAST_SHARE] = 0.0
         self.share_HK = torch.cat([own_1K, given_HK])
 
     # What it computes

@@ -8,6 +8,7 @@ gaining      `gain`
 contouring   `contour`
 contouring_many, contour_list  `contour_all`: every series of a folder
 evaluating, evaluating_cases  `evaluate`
+accepting    `accept`: may a model replace the one in use?
 model_elsewhere  a model in other processes
 inspecting   `inspect`
 planned      what a long command uses, and how long it will take
@@ -25,6 +26,7 @@ from recontour.lazy import lazily
 
 if TYPE_CHECKING:
     from recontour.cohort.importing import import_dicom
+    from recontour.workflows.accepting import accept
     from recontour.workflows.contouring import Contoured, contour
     from recontour.workflows.contouring_many import SeriesContoured, contour_all
     from recontour.workflows.evaluating import evaluate
@@ -36,6 +38,7 @@ __all__ = [
     "CohortContents",
     "Contoured",
     "SeriesContoured",
+    "accept",
     "adapt",
     "contour",
     "contour_all",
@@ -49,6 +52,7 @@ _MODULE_OF = {
     "CohortContents": "recontour.workflows.inspecting",
     "Contoured": "recontour.workflows.contouring",
     "SeriesContoured": "recontour.workflows.contouring_many",
+    "accept": "recontour.workflows.accepting",
     "adapt": "recontour.workflows.learning",
     "contour": "recontour.workflows.contouring",
     "contour_all": "recontour.workflows.contouring_many",

@@ -115,9 +115,9 @@ def evaluate(
     opened = Cohort.open(cohort)
     tolerances_mm = read_tolerances(Path(tolerances), opened.organs) if tolerances else {}
     given = _given(contours, opened, user_map, progress)
-    loaded = _by_name(paths, list(given))
+    loaded = loaded_by_name(paths, list(given))
     models_by_name = {name: one.model for name, one in loaded.items()}
-    cases = _cases_to_score(opened, models_by_name, given)
+    cases = cases_to_score(opened, models_by_name, given)
     warnings: list[Finding] = [
         *cohort_warnings(opened, cases),
         *draft_warnings(cases),
@@ -129,9 +129,9 @@ def evaluate(
     for warning in warnings:
         log_finding(log, logging.WARNING, warning)
     compared = Compared(loaded, given, tolerances_mm)
-    tell_plan = partial(_tell_plan, cases, models_by_name, given, place)
-    scored = score_cases(cases, compared, place, tell_plan, progress)
-    scores = _with_patients(scored, models_by_name, cases)
+    tell = partial(tell_plan, cases, models_by_name, given, place)
+    scored = score_cases(cases, compared, place, tell, progress)
+    scores = with_patients(scored, models_by_name, cases)
     planes = {one.case_id: one.planes for one in scored}
     exchanged = {one.case_id: one.exchanged for one in scored}
     for warning in (*sides_exchanged(exchanged), *same_as_reference(scores, given)):
@@ -217,7 +217,7 @@ def _given_tolerances(
     )
 
 
-def _with_patients(
+def with_patients(
     scored: Iterable[ScoredCase],
     models: Mapping[str, Model],
     cases: Sequence[Case],
@@ -234,7 +234,7 @@ def _with_patients(
     return noted
 
 
-def _tell_plan(
+def tell_plan(
     cases: Sequence[Case],
     models: Mapping[str, Model],
     given: Mapping[str, GivenContours],
@@ -273,7 +273,7 @@ def _present(cases: Sequence[Case], known: Collection[str]) -> list[str]:
     return list(present)
 
 
-def _by_name(paths: Sequence[Path], taken: Sequence[str]) -> dict[str, LoadedModel]:
+def loaded_by_name(paths: Sequence[Path], taken: Sequence[str]) -> dict[str, LoadedModel]:
     """Load models, by their files' names in the order given. taken: names of contours."""
     # Bytes that are not text become U+FFFD.
     names = [printable(name_of(path)) for path in paths]
@@ -286,11 +286,12 @@ def _by_name(paths: Sequence[Path], taken: Sequence[str]) -> dict[str, LoadedMod
     return loaded
 
 
-def _cases_to_score(
+def cases_to_score(
     cohort: Cohort,
     models: Mapping[str, Model],
     given: Mapping[str, GivenContours],
 ) -> list[Case]:
+    """Return the cases with contours of what is scored. Raises: OrganError: there is none."""
     organs: set[str] = set()
     for model in models.values():
         organs.update(model.organs)

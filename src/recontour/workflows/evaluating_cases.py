@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import torch
 
+from recontour.assess.looks import Look, Looker
 from recontour.assess.other_sides import Exchanged, OtherSides
 from recontour.assess.pictures import Planes
 from recontour.assess.scoring import contour_case, score_masks
@@ -22,6 +23,7 @@ from recontour.exchange.given import GivenContours
 from recontour.executors import DeadWorker, Place, answers
 from recontour.geometry.arrays import Mask
 from recontour.network import Model
+from recontour.network.ranges import Ranges
 from recontour.progress import Progress
 from recontour.workflows.model_elsewhere import ModelElsewhere
 
@@ -38,11 +40,13 @@ class Compared:
     """What is scored on each case.
 
     models, given: by name; the models come first. tolerances_mm: by organ, in place of its own.
+    closely: whether each contour is looked at, too, and not only scored.
     """
 
     models: Mapping[str, LoadedModel]
     given: Mapping[str, GivenContours]
     tolerances_mm: Mapping[str, float]
+    closely: bool = False
 
     @property
     def names(self) -> list[str]:
@@ -55,7 +59,8 @@ class ScoredCase:
     """What came of a case: all that a report needs of it.
 
     rows: in the order of the models. planes: those worth a picture. exchanged: on which sides a
-    model's left is the case's right. seconds: how long it took.
+    model's left is the case's right. seconds: how long it took. looks: a closer look at each
+    contour, if that was asked for.
     """
 
     case_id: str
@@ -63,6 +68,7 @@ class ScoredCase:
     planes: Planes
     exchanged: tuple[Exchanged, ...]
     seconds: float
+    looks: tuple[Look, ...] = ()
 
 
 def score_cases(
@@ -89,7 +95,13 @@ def score_cases(
     tasks = [_Task.of(case, compared.given) for case in cases]
     if place is None:
         contourers = {name: Contourer(one.model) for name, one in compared.models.items()}
-        function = partial(_scored, contourers, compared.tolerances_mm, begin)
+        function = partial(
+            _scored,
+            contourers,
+            compared.tolerances_mm,
+            begin,
+            closely=compared.closely,
+        )
     else:
         function = partial(_scored_elsewhere, _Order.of(compared))
     found: list[ScoredCase] = []
@@ -130,27 +142,47 @@ def _scored(
     tolerances_mm: Mapping[str, float],
     begin: Callable[[str], None],
     task: _Task,
+    *,
+    closely: bool,
 ) -> ScoredCase:
     """Score what each model, or contours from elsewhere, drew on a case.
 
-    begin: called before each of them, with words.
+    begin: called before each of them, with words. closely: look at each contour, too.
     """
     case = task.case
     planes = Planes()
     sides = OtherSides()
+    looker = Looker(case)
+    looks: list[Look] = []
     rows: list[CaseScore] = []
     began = time.monotonic()
     # The last one decides which planes are worth a picture, and comes first.
     for name, masks in reversed(list(_drawn(contourers, task))):
         begin(f"{case.id} with {name}")
+        ranges = _ranges_of(contourers, name)
         of_one = []
         for row, mask in score_masks(case, name, masks, tolerances_mm):
             of_one.append(row)
             planes.keep(case, row.organ, name, mask)
             sides.look(case, row, mask)
+            if closely:
+                looks.append(looker.look(row.organ, name, mask, ranges))
         rows = of_one + rows
     seconds = time.monotonic() - began
-    return ScoredCase(case.id, tuple(rows), planes, tuple(sides.exchanged), seconds)
+    return ScoredCase(
+        case_id=case.id,
+        rows=tuple(rows),
+        planes=planes,
+        exchanged=tuple(sides.exchanged),
+        seconds=seconds,
+        looks=tuple(looks),
+    )
+
+
+def _ranges_of(contourers: Mapping[str, Contourer], name: str) -> Ranges | None:
+    """Return what a model's own patients measured; None for contours from elsewhere."""
+    contourer = contourers.get(name)
+    return contourer.model.provenance.ranges if contourer else None
 
 
 def _drawn(
@@ -175,16 +207,17 @@ class _Order:
 
     models: Mapping[str, ModelElsewhere]
     tolerances_mm: Mapping[str, float]
+    closely: bool
 
     @classmethod
     def of(cls, compared: Compared) -> "_Order":
         models = {name: ModelElsewhere.of(*one) for name, one in compared.models.items()}
-        return cls(models, compared.tolerances_mm)
+        return cls(models, compared.tolerances_mm, compared.closely)
 
 
 def _scored_elsewhere(order: _Order, task: _Task) -> ScoredCase:
     contourers = {name: model.loaded() for name, model in order.models.items()}
-    return _scored(contourers, order.tolerances_mm, _unheard, task)
+    return _scored(contourers, order.tolerances_mm, _unheard, task, closely=order.closely)
 
 
 def _unheard(_words: str) -> None:

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from recontour.cohort.findings import listed
 from recontour.contouring.findings import OrganUnlikeTraining
 from recontour.findings import Finding, FitToStore, ScreenOnly, finding
 from recontour.wording import about, agreeing, enumerated, plural
@@ -619,3 +620,98 @@ class UnsuitableModel(Finding):
             "nothing was written: give a model of this region and kind of patient, or repeat with "
             "--anyway if you are sure that it fits"
         )
+
+
+@finding
+class ImpossibleMargin(Finding):
+    """A margin that is no part of a DSC, or so large that everything would be promoted."""
+
+    option: FitToStore[str]
+    margin: float
+    most: float
+
+    def sentence(self) -> str:
+        """Say what was given."""
+        return f"{self.option} {self.margin:g}: 0 to {self.most:g} is expected"
+
+    def remedy(self) -> str:
+        """Say what is usual."""
+        return "0.02 is the default"
+
+
+@finding
+class SameModel(Finding):
+    """A candidate is to replace itself."""
+
+    def sentence(self) -> str:
+        """Say what was given."""
+        return "the candidate and the model given to --against are the same"
+
+    def remedy(self) -> str:
+        """Say what to give."""
+        return "give the model in use to --against"
+
+
+@finding
+class NobodyToJudgeBy(Finding):
+    """No case is left that proves anything of a model. cases: those with contours of its organs."""
+
+    cases: int
+
+    def sentence(self) -> str:
+        """Say why none is left."""
+        return (
+            f"none of {plural(self.cases, 'case')} can be counted: each is of a patient that one "
+            "of the models was trained on, or holds drafts that recontour drew itself"
+        )
+
+    def remedy(self) -> str:
+        """Say what is needed."""
+        return "import patients that no model has seen, with contours that a person drew"
+
+
+@finding
+class NotCounted(Finding):
+    """Cases that a decision on a model does not rest on. of: how many there are in all."""
+
+    cases: FitToStore[tuple[str, ...]]
+    of: int
+
+    def sentence(self) -> str:
+        """Say which, and why."""
+        are = "is" if len(self.cases) == 1 else "are"
+        return (
+            f"{len(self.cases)} of {plural(self.of, 'case')} {are} not counted, since a model was "
+            "trained on the patient, or since the contours are drafts that recontour drew itself: "
+            f"{listed(self.cases)}"
+        )
+
+
+@finding
+class NotAllPromoted(Finding):
+    """A candidate may not replace the model in use for every organ.
+
+    promoted, keep, undecided: organs by decision. per_organ: a model was written that keeps to it.
+    """
+
+    promoted: FitToStore[tuple[str, ...]]
+    keep: FitToStore[tuple[str, ...]]
+    undecided: FitToStore[tuple[str, ...]]
+    per_organ: bool = False
+
+    def sentence(self) -> str:
+        """Say which organs stay with the model in use."""
+        parts = []
+        if self.keep:
+            parts.append(f"keep the model in use for {', '.join(self.keep)}")
+        if self.undecided:
+            parts.append(f"undecided: {', '.join(self.undecided)}")
+        total = len(self.promoted) + len(self.keep) + len(self.undecided)
+        promoted = f"{len(self.promoted)} of {plural(total, 'organ')} promoted"
+        return f"{promoted}; {'; '.join(parts)}"
+
+    def remedy(self) -> str:
+        """Say what helps."""
+        if self.per_organ or not self.promoted:
+            return ""
+        return "--per-organ FILE writes a model that takes only promoted organs from the candidate"

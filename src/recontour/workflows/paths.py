@@ -96,3 +96,15 @@ def refuse_for_evaluating(
         refuse_no_model(model)
     for folder in contours:
         refuse_no_folder(folder)
+
+
+def refuse_for_accepting(
+    cohort: Path,
+    models: Sequence[Path],
+    out: Path,
+    per_organ: Path | None,
+) -> None:
+    """Raise a RecontourError if `accept` cannot use one of its paths."""
+    refuse_for_evaluating(cohort, models, (), out)
+    if per_organ:
+        refuse_as_output(per_organ)

@@ -1,0 +1,63 @@
+"""What a decision of the gate means, in words for a report and the screen."""
+
+import numpy as np
+
+from recontour.evaluation.gate import Needed, OrganGate, Reason
+from recontour.wording import plural
+
+
+def why(one: OrganGate) -> str:
+    """Say why an organ is promoted or not.
+
+    >>> from recontour.evaluation.gate import not_tested
+    >>> why(not_tested("Lens_L"))
+    'the cohort has no contours of it that count'
+    """
+    patients = plural(one.patients, "patient")
+    missed = plural(one.missed_candidate, "patient")
+    words = {
+        Reason.NOT_INFERIOR: f"in {patients}, not worse by more than the margins",
+        Reason.WORSE: f"in {patients}, worse than the model in use",
+        Reason.MISSED_MORE: (
+            f"missed in {missed}; the model in use missed it in {one.missed_parent}"
+        ),
+        Reason.NOT_SHOWN: (
+            "not shown to be within the margins, although a model as good as the one in use would "
+            f"have had {_chance(one)} to be promoted"
+        ),
+        Reason.TOO_FEW: f"{patients} cannot decide: {_of_an_equal(one)}",
+        Reason.FOUND_BY_NEITHER: f"found by neither model in {patients}",
+        Reason.NOT_TESTED: "the cohort has no contours of it that count",
+        Reason.NO_PARENT: (
+            "the model in use does not contour it, so there is nothing to compare with"
+        ),
+    }
+    return words[one.reason]
+
+
+def _of_an_equal(one: OrganGate) -> str:
+    return f"a model as good as the one in use had {_chance(one)} to be promoted"
+
+
+def _chance(one: OrganGate) -> str:
+    """Say how likely a model as good as the one in use was promoted."""
+    percent = 0.0 if np.isnan(one.power) else 100 * one.power
+    return f"a chance of at least {percent:.0f} %" if percent >= 1 else "hardly a chance"
+
+
+def how_many_more(needed: Needed | None) -> str:
+    """Say how many patients more would promote an organ, and how little is known of that.
+
+    >>> how_many_more(Needed(likely=8, fewest=2, most=None))
+    'about 8 patients more, if the means stay (at least 2; perhaps no number)'
+    """
+    if needed is None:
+        return ""
+    if needed.likely is None and needed.fewest is None:
+        return "no number of patients would promote it"
+    if needed.likely is None:
+        return f"none, if the means stay (with luck, {needed.fewest} more)"
+    few = plural(needed.likely, "patient")
+    if needed.most is None:
+        return f"about {few} more, if the means stay (at least {needed.fewest}; perhaps no number)"
+    return f"about {few} more, if the means stay ({needed.fewest} to {needed.most})"
