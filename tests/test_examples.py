@@ -25,6 +25,7 @@ MODULES = [
 ]
 # These name files: their examples run in the prepared folder.
 WITH_FILES = {
+    "recontour.assess.acceptance",
     "recontour.cohort.case",
     "recontour.cohort.changes",
     "recontour.cohort.doubts",
@@ -63,6 +64,7 @@ WITH_FILES = {
     "recontour.study.settings",
     "recontour.study.study",
     "recontour.transfer.measured",
+    "recontour.workflows.accepting",
     "recontour.workflows.contouring",
     "recontour.workflows.contouring_many",
     "recontour.workflows.evaluating",

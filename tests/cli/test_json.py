@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from tests.conftest import drafting, fill
 from tests.journeys.conftest import write_patient
+from tests.network.test_heads import child_of
 
 from recontour import demo
 from recontour import study as studies
@@ -199,6 +200,18 @@ def test_gain(ask: Any, model: Model, tmp_path: Path) -> None:
     assert result["advice"] in ("stop", "go on", "not known")
     assert result["finding"]["facts"]["advice"] == result["advice"]
     assert result["little_is_known"]["facts"]["patients"] == 4
+
+
+def test_accept(ask: Any, model: Model, cohort: Cohort, tmp_path: Path) -> None:
+    save_model(model, tmp_path / "S")
+    save_model(child_of(model, "south"), tmp_path / "ST")
+    words = ("accept", cohort.path, tmp_path / "ST", "--against", tmp_path / "S")
+    code, answer = ask(*words, "--out", tmp_path / "out")
+    result = answer["result"]
+    assert code == 3
+    assert set(result) == documented("accept")
+    for name, held in {"decision": "decision.json", "limits": "limits.json"}.items():
+        assert result[name] == json.loads((tmp_path / "out" / held).read_text())
 
 
 def test_the_demo_answers_as_evaluate_does(

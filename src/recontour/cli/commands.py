@@ -555,11 +555,15 @@ def _check_for_evaluating(options: argparse.Namespace) -> None:
 def accept(options: argparse.Namespace, progress: ProgressBar) -> Answer:
     """Decide whether a model may replace the one in use."""
     from recontour.evaluation.gate import Decision
-    from recontour.workflows.findings import NotAllPromoted
+    from recontour.organs import read_tolerances_file
     from recontour.workflows.paths import refuse_for_accepting
+    from recontour.workflows.wanted import wanted_margins
 
+    wanted_margins(options.margin_dsc, options.margin_surface_dsc)
     models = [options.against, options.candidate]
     refuse_for_accepting(options.cohort, models, options.out, options.per_organ)
+    if options.tolerances:
+        read_tolerances_file(options.tolerances)
     progress.begin(f"reading {options.against}, {options.candidate}, {options.cohort}")
     found = recontour.accept(
         options.cohort,
@@ -573,6 +577,8 @@ def accept(options: argparse.Namespace, progress: ProgressBar) -> Answer:
         on=options.on,
         progress=progress,
     )
+    from recontour.workflows.findings import NotAllPromoted
+
     organs = found.by_decision
     refused = NotAllPromoted(
         promoted=tuple(organs[Decision.PROMOTE]),

@@ -136,13 +136,12 @@ def sign_flip_p(differences: Floats) -> float:
         return np.nan
     steps = np.rint(differences / STEP).astype(np.int64)
     plus = int(steps[steps > 0].sum())
-    sizes = np.abs(steps)
-    chance = np.zeros(int(sizes.sum()) + 1)
-    chance[0] = 1.0
-    for size in sizes:
-        moved = np.zeros_like(chance)
-        moved[size:] = chance[: len(chance) - size]
-        chance = (chance + moved) / 2
+    chance = np.ones(1)  # of each sum of those that are positive
+    for size in np.abs(steps):
+        grown = np.zeros(len(chance) + size)
+        grown[: len(chance)] = chance / 2
+        grown[size:] += chance / 2
+        chance = grown
     return min(1.0, float(chance[plus:].sum()))
 
 
@@ -151,11 +150,15 @@ def gate(
     parent: str,
     candidate: str,
     margins: Margins | None = None,
+    *,
+    forecast: bool = True,
 ) -> list[OrganGate]:
     """Decide for every organ that both models have scored, in the order of the scores.
 
     A missed organ has a DSC of 0 and counts as such. An infinite HD95 does not matter, since HD95
     is not tested; a patient in whom both masks are empty has no DSC, and does not count.
+
+    forecast: whether to say how many patients more would promote an organ.
 
     >>> same = {"tolerance_mm": 1.0, "hd95_mm": 2.0, "volume_bias_percent": 0.0}
     >>> scores = []
@@ -186,7 +189,7 @@ def gate(
             missed_parent=count_missed(both.of_a),
             missed_candidate=count_missed(both.of_b),
             power=_power(shifts[organ], len(both.of_a), level, equal=True),
-            needed=_needed(shifts[organ], len(both.of_a), level),
+            needed=_needed(shifts[organ], len(both.of_a), level) if forecast else None,
         )
         found.append(_decided(numbers))
     return found

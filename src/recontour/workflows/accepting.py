@@ -48,14 +48,12 @@ from recontour.workflows.evaluating import (
 )
 from recontour.workflows.evaluating_cases import Compared, LoadedModel, ScoredCase, score_cases
 from recontour.workflows.findings import (
-    ImpossibleMargin,
     NobodyToJudgeBy,
     NotCounted,
     SameModel,
 )
 from recontour.workflows.paths import refuse_for_accepting
-
-LARGEST_MARGIN = 0.5
+from recontour.workflows.wanted import wanted_margins
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +108,7 @@ def accept(
     cohort, out = Path(cohort), Path(out)
     paths = [Path(against), Path(candidate)]
     joined_path = Path(per_organ) if per_organ else None
-    margins = _margins(margin_dsc, margin_surface_dsc)
+    margins = wanted_margins(margin_dsc, margin_surface_dsc)
     place = place_of(on) if on else None
     refuse_for_accepting(cohort, paths, out, joined_path)
     refuse_unplottable()
@@ -206,14 +204,6 @@ def _write(
     write_decision_json(folder / "decision.json", found)
     write_limits(folder / "limits.json", found)
     write_acceptance_page(folder / "report.html", found, overlays_of)
-
-
-def _margins(dsc: float, surface_dsc: float) -> Margins:
-    """Return the margins. Raises: SettingsError: one is impossible."""
-    for option, value in (("--margin-dsc", dsc), ("--margin-surface-dsc", surface_dsc)):
-        if not 0 <= value <= LARGEST_MARGIN:
-            raise SettingsError(ImpossibleMargin(option=option, margin=value, most=LARGEST_MARGIN))
-    return Margins(dsc, surface_dsc)
 
 
 def _refuse_same(

@@ -623,23 +623,6 @@ class UnsuitableModel(Finding):
 
 
 @finding
-class ImpossibleMargin(Finding):
-    """A margin that is no part of a DSC, or so large that everything would be promoted."""
-
-    option: FitToStore[str]
-    margin: float
-    most: float
-
-    def sentence(self) -> str:
-        """Say what was given."""
-        return f"{self.option} {self.margin:g}: 0 to {self.most:g} is expected"
-
-    def remedy(self) -> str:
-        """Say what is usual."""
-        return "0.02 is the default"
-
-
-@finding
 class SameModel(Finding):
     """A candidate is to replace itself."""
 

@@ -1,4 +1,4 @@
-"""What the numbers of `train` and `adapt` ask for; nothing here loads torch.
+"""What the numbers of `train`, `adapt` and `accept` ask for; nothing here loads torch.
 
 The command line calls this before it loads the rest, and each step of the Python API calls it
 again.
@@ -7,13 +7,15 @@ again.
 from dataclasses import dataclass, replace
 
 from recontour.errors import SettingsError
-from recontour.findings import Finding, ScreenOnly, finding
+from recontour.evaluation.gate import Margins
+from recontour.findings import Finding, FitToStore, ScreenOnly, finding
 from recontour.training.recipe import Recipe
 from recontour.wording import shown
 from recontour.workflows.check_folder import USUAL_FOLDS
 
 # `paper` has 200 000.
 MOST_ITERATIONS = 10_000_000
+LARGEST_MARGIN = 0.5  # of a DSC
 
 
 @finding
@@ -26,6 +28,23 @@ class ImpossibleIterations(Finding):
     def sentence(self) -> str:
         """Say the range."""
         return f"--iterations: at least 1 and at most {self.most} are expected (found {self.seen})"
+
+
+@finding
+class ImpossibleMargin(Finding):
+    """A margin that is no part of a DSC, or so large that everything would be promoted."""
+
+    option: FitToStore[str]
+    margin: float
+    most: float
+
+    def sentence(self) -> str:
+        """Say what was given."""
+        return f"{self.option} {self.margin:g}: 0 to {self.most:g} is expected"
+
+    def remedy(self) -> str:
+        """Say what is usual."""
+        return "0.02 is the default"
 
 
 @finding
@@ -151,3 +170,15 @@ def refuse_useful(useful: float) -> None:
     """
     if not 0 < useful <= 1:  # also NaN
         raise SettingsError(ImpossibleUsefulGain(useful=useful))
+
+
+def wanted_margins(dsc: float, surface_dsc: float) -> Margins:
+    """Return by how much a candidate may be worse. Raises: SettingsError: a margin is impossible.
+
+    >>> wanted_margins(0.02, 0.03).surface_dsc
+    0.03
+    """
+    for option, value in (("--margin-dsc", dsc), ("--margin-surface-dsc", surface_dsc)):
+        if not 0 <= value <= LARGEST_MARGIN:
+            raise SettingsError(ImpossibleMargin(option=option, margin=value, most=LARGEST_MARGIN))
+    return Margins(dsc, surface_dsc)
