@@ -174,6 +174,7 @@ class UnreadableFile(Finding):
     what: Literal[
         WrittenByUser,
         "file failed.txt",
+        "file of limits",
         "model",
         "names of the labels",
         "split file",

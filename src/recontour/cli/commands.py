@@ -32,6 +32,7 @@ from recontour.cli.progress_bar import ProgressBar
 from recontour.errors import (
     CohortError,
     DicomError,
+    DriftError,
     FaultError,
     NotPromotedError,
     OrganError,
@@ -537,6 +538,33 @@ def evaluate(options: argparse.Namespace, progress: ProgressBar) -> Answer:
     return Answer(
         show=show,
         facts=lambda: facts.scored(scores, options.out),
+    )
+
+
+def monitor(options: argparse.Namespace, progress: ProgressBar) -> Answer:
+    """Watch whether drafts still are what is approved."""
+    from recontour.evaluation.findings import Drifted
+    from recontour.workflows.findings import AlarmRaised
+    from recontour.workflows.paths import refuse_for_monitoring
+
+    refuse_for_monitoring(options.drafts, options.approved, options.out)
+    progress.begin(f"reading {options.drafts}, {', '.join(map(str, options.approved))}")
+    found = recontour.monitor(
+        options.drafts,
+        options.approved,
+        options.out,
+        limits=options.limits,
+        baseline=options.baseline,
+        names=options.names,
+        new_organs=options.new_organ,
+        progress=progress,
+    )
+    drifted = [one.organ or "" for one in found.statements if isinstance(one, Drifted)]
+    alarm = AlarmRaised(path=options.out / "report.html", organs=tuple(drifted))
+    return Answer(
+        show=lambda: tell.monitored(found, options.out),
+        facts=lambda: facts.monitored(found, options.out),
+        failure=DriftError(alarm) if drifted else None,
     )
 
 

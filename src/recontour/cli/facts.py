@@ -22,13 +22,17 @@ if TYPE_CHECKING:
     from recontour.dicom import Unused
     from recontour.dicom.deidentify import Deidentified, NotCopied
     from recontour.evaluation import CaseScore, ModelVerdict
+<<<<<<< HEAD
     from recontour.evaluation.gains import Gains
+=======
+    from recontour.evaluation.control_chart import Chart
+>>>>>>> a744012 (Drafts are watched against what is approved later, with control charts)
     from recontour.exchange.convert import Converted
     from recontour.exchange.export import Exported
     from recontour.network import Model, ModelCard
     from recontour.organs import NameRow
     from recontour.study.estimate import Forecast
-    from recontour.workflows import CohortContents, Contoured, SeriesContoured
+    from recontour.workflows import CohortContents, Contoured, Monitored, SeriesContoured
 
 Facts = dict[str, object]
 
@@ -279,6 +283,7 @@ def scored(scores: Sequence["CaseScore"], folder: Path) -> Facts:
     }
 
 
+<<<<<<< HEAD
 def gained(gains: "Gains", folder: Path) -> Facts:
     """Return what more and more patients brought, and the advice."""
     return {
@@ -307,6 +312,37 @@ def accepted(found: "Acceptance", folder: Path, per_organ: Path | None) -> Facts
         "written": per_organ,
         "decision": decision_facts(found),
         "limits": limits(found),
+=======
+def monitored(found: "Monitored", folder: Path) -> Facts:
+    """Return a statement per organ, and every chart."""
+    from recontour.evaluation.findings import Drifted
+
+    drifted = [one.organ for one in found.statements if isinstance(one, Drifted)]
+    return {
+        "folder": folder,
+        "report": folder / "report.html",
+        "cases": found.cases,
+        "baseline": found.baseline,
+        "unchanged": found.unchanged,
+        "drifted": drifted,
+        "statements": found.statements,
+        "charts": list(map(_control_chart, found.charts)),
+    }
+
+
+def _control_chart(chart: "Chart") -> Facts:
+    lower, upper = chart.limits()
+    return {
+        "organ": chart.organ,
+        "measure": chart.measure,
+        "usual": chart.usual,
+        "lower": lower,
+        "upper": upper,
+        "baseline": chart.baseline,
+        "cases": chart.cases,
+        "values": chart.values,
+        "signals": chart.signals,
+>>>>>>> a744012 (Drafts are watched against what is approved later, with control charts)
     }
 
 

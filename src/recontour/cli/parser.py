@@ -16,6 +16,8 @@ from recontour.workflows.check_folder import USUAL_FOLDS
 
 # The longest path that Linux accepts.
 LONGEST_PATH_BYTES = 4095
+# That of evaluation.control_chart, which loads SciPy.
+USUAL_BASELINE = 10
 # Those of training.presets, which loads torch.
 PRESET_NAMES = ("accurate", "compact", "paper")
 SEPARATORS = tuple(filter(None, (os.sep, os.altsep)))
@@ -122,7 +124,11 @@ def parser() -> argparse.ArgumentParser:
     _add_gain(commands)
     _add_contour(commands)
     _add_evaluate(commands)
+<<<<<<< HEAD
     _add_accept(commands)
+=======
+    _add_monitor(commands)
+>>>>>>> a744012 (Drafts are watched against what is approved later, with control charts)
     _add_study(commands)
     _add_report(commands)
     _add_demo(commands)
@@ -660,6 +666,7 @@ def _add_evaluate(commands: Commands) -> None:
     _add_json(added)
 
 
+<<<<<<< HEAD
 def _add_accept(commands: Commands) -> None:
     words = "may a model replace the one in use? decisions by organ, and a report to sign"
     added = _command(commands, "accept", "accept", words)
@@ -694,6 +701,39 @@ def _add_accept(commands: Commands) -> None:
         help="of the surface DSC in mm, lines such as Brainstem = 2.0",
     )
     _add_place(added, "cases are scored")
+=======
+def _add_monitor(commands: Commands) -> None:
+    words = "drafts, and what was approved later -> control charts: has a model drifted?"
+    added = _command(commands, "monitor", "monitor", words)
+    _add_path(
+        added,
+        "drafts",
+        "DRAFTS|MODEL",
+        "a folder of structure sets as `contour` wrote them, or a model to replay on cohorts",
+    )
+    added.add_argument(
+        "approved",
+        type=_path,
+        nargs="+",
+        metavar="APPROVED|COHORT",
+        help="a folder of structure sets that were approved later; for a model, cohorts, the "
+        "oldest first. The CTs must lie in either folder",
+    )
+    added.add_argument(
+        "--limits",
+        type=_path,
+        metavar="FILE",
+        help="limits.json of `accept`: what is usual; default: the first patients say it",
+    )
+    added.add_argument(
+        "--baseline",
+        type=int,
+        default=USUAL_BASELINE,
+        metavar="N",
+        help=f"how many of the first patients say what is usual; default: {USUAL_BASELINE}",
+    )
+    _add_names(added, "ROI names of both folders -> TG-263")
+>>>>>>> a744012 (Drafts are watched against what is approved later, with control charts)
     _add_out(added, "DIR", "a new folder")
     _add_json(added)
 

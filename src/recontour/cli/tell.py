@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from recontour.study.estimate import Forecast
     from recontour.study.study import StudySummary
     from recontour.study.tables import ModelsTable
-    from recontour.workflows import CohortContents, Contoured, SeriesContoured
+    from recontour.workflows import CohortContents, Contoured, Monitored, SeriesContoured
 
 
 FIRST_ORGANS = 3  # to look at, on the line of one CT of many
@@ -610,6 +610,7 @@ def _verdicts(scores: Sequence["CaseScore"]) -> None:
         say(words(few))
 
 
+<<<<<<< HEAD
 def gained(gains: "Gains", folder: Path) -> None:
     """Show what more and more patients brought, the advice, and where the report is."""
     from recontour.evaluation.gain_report import printed_next, printed_steps
@@ -623,6 +624,14 @@ def gained(gains: "Gains", folder: Path) -> None:
     little = gains.little_is_known()
     if little:
         say(words(little))
+=======
+def monitored(found: "Monitored", folder: Path) -> None:
+    """Show a statement per organ, and where the report is."""
+    for statement in found.statements:
+        say(words(statement))
+    against = f"after a baseline of {found.baseline}" if found.baseline else "against given limits"
+    say(f"{plural(found.watched, 'patient')} watched {against}")
+>>>>>>> a744012 (Drafts are watched against what is approved later, with control charts)
     say(f"report: {folder / 'report.html'}")
 
 

@@ -49,6 +49,7 @@ from recontour.dicom.references import (
     images_of_frames,
     listed_by_segmentation,
     listed_series,
+    predecessors,
 )
 from recontour.dicom.silence import silence
 from recontour.errors import NotDicomError
@@ -346,29 +347,53 @@ def _structure_sets(contents: _Contents) -> list[StructureSetFile]:
 
 def _structure_set_file(path: Path, header: Dataset) -> StructureSetFile:
     of_structures, of_header = frames_of_reference(header)
-    drawn_on, is_rejected = _behind_the_header(path)
+    behind = _behind_the_header(path)
+    is_draft = _is_draft(header, "StructureSetLabel")
     return StructureSetFile(
         path=path,
         sop_instance_uid=sop_instance_uid(header),
         drawn=_moment(header, "StructureSetDate", "StructureSetTime"),
         listed=listed_series(header),
-        drawn_on=drawn_on,
+        drawn_on=behind.drawn_on,
         frame_uids=of_structures or of_header,
         patient_id=text(header, "PatientID"),
-        is_draft=_is_draft(header, "StructureSetLabel"),
-        is_rejected=is_rejected,
+        is_draft=is_draft,
+        is_rejected=behind.approval == "REJECTED",
+        is_approved=behind.approval == "APPROVED",
+        reviewed=behind.reviewed,
+        replaces=behind.replaces,
+        drafted_by=_model_of(header) if is_draft else "",
     )
 
 
-def _behind_the_header(path: Path) -> tuple[Mapping[str, frozenset[str]], bool]:
-    """Return the images that contours name, by frame of reference, and whether it was rejected.
+@dataclass(frozen=True, slots=True)
+class _Behind:
+    """What an RTSTRUCT says behind its header.
+
+    drawn_on: the images that contours name, by frame of reference. approval: its status. reviewed:
+    date and time. replaces: the UIDs of its predecessors.
+    """
+
+    drawn_on: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    approval: str = ""
+    reviewed: tuple[str, str] = ("", "")
+    replaces: frozenset[str] = frozenset()
+
+
+def _behind_the_header(path: Path) -> _Behind:
+    """Return what an RTSTRUCT says behind its header.
 
     Return nothing for a damaged file: reading its contours reports the damage.
     """
     with suppress(NotDicomError), reading(path):
         dataset = read_dataset(path)
-        return images_of_contours(dataset), text(dataset, "ApprovalStatus").upper() == "REJECTED"
-    return {}, False
+        return _Behind(
+            drawn_on=images_of_contours(dataset),
+            approval=text(dataset, "ApprovalStatus").upper(),
+            reviewed=_moment(dataset, "ReviewDate", "ReviewTime"),
+            replaces=predecessors(dataset),
+        )
+    return _Behind()
 
 
 def _segmentation_file(path: Path, header: Dataset) -> StructureSetFile:
@@ -400,6 +425,12 @@ def _is_draft(header: Dataset, label: str) -> bool:
         return False
     has_label = text(header, label).lower() == MAKER
     return has_label or text(header, "SeriesDescription").startswith(DRAFT_SERIES)
+
+
+def _model_of(header: Dataset) -> str:
+    """Return the name of the model that drew a draft; empty if its series does not say it."""
+    _, _, model = text(header, "SeriesDescription").partition(f"{DRAFT_SERIES}: ")
+    return model
 
 
 def _moment(

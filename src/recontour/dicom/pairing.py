@@ -89,7 +89,8 @@ class StructureSetFile:
     frames name. frame_uids: of its structures, or else of its header. patient_id: it never leaves
     memory. is_draft: `recontour contour` wrote it, and nobody has saved it since. is_rejected: by a
     reviewer. shares_uid: another one has its SOPInstanceUID and is no copy. copies_differ_in:
-    attributes that do not matter.
+    attributes that do not matter. is_approved: its status says so; reviewed: when, as `drawn`.
+    replaces: the SOPInstanceUIDs of those that it was made from. drafted_by: a draft's model.
     """
 
     path: Path
@@ -104,6 +105,10 @@ class StructureSetFile:
     is_rejected: bool = False
     shares_uid: bool = False
     copies_differ_in: frozenset[str] = frozenset()
+    is_approved: bool = False
+    reviewed: tuple[str, str] = ("", "")
+    replaces: frozenset[str] = frozenset()
+    drafted_by: str = ""
 
     @property
     def rank(self) -> tuple[bool, bool, bool]:

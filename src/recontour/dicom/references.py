@@ -34,6 +34,11 @@ def listed_series(structure_set: Dataset) -> dict[str, ListedSeries]:
     return found
 
 
+def predecessors(structure_set: Dataset) -> frozenset[str]:
+    """Return the UIDs of the structure sets that an RTSTRUCT says it was made from."""
+    return _referenced(structure_set.get("PredecessorStructureSetSequence") or ())
+
+
 def frames_of_reference(structure_set: Dataset) -> tuple[frozenset[str], frozenset[str]]:
     """Return the frames of reference of an RTSTRUCT's structures, and those of its header."""
     structures = structure_set.get("StructureSetROISequence") or ()

@@ -9,6 +9,8 @@ report      the HTML file; page: its frame          summary    its words and rou
 figures     its pictures; plotting: Matplotlib      planes     which planes of a CT they show
 gate        whether a candidate may replace its parent; gate_words: in words
 numbers     numbers as they are printed             findings   what can be found in scores
+control_chart  whether something has drifted        limits     limits.json: what is usual
+monitor_page   its page
 """
 
 from recontour.evaluation.means import common_organs, mean_over_organs

@@ -1,8 +1,11 @@
 """What can be found where scores are measured, compared and read."""
 
+<<<<<<< HEAD
 import math
 from typing import Literal
 
+=======
+>>>>>>> a744012 (Drafts are watched against what is approved later, with control charts)
 from recontour.evaluation.numbers import number, p_value, signed
 from recontour.findings import Finding, FitToStore, ScreenOnly, finding
 from recontour.wording import plural
@@ -229,3 +232,127 @@ class UnloadableMatplotlib(Finding):
             "look for a file matplotlibrc in the current folder or in ~/.config/matplotlib and "
             "move it away; check that TMPDIR is writable"
         )
+
+
+# Control charts
+
+
+MEASURE_NAMES = {
+    "dsc": "DSC",
+    "surface_dsc": "surface DSC",
+}
+ENDS = ("cranial", "caudal")
+
+
+@finding
+class Drifted(Finding):
+    """Some patients in a row lie beyond a limit of a control chart.
+
+    since: the first of these patients. first, last: their places among all, from 1. patients: how
+    many they are. value: their mean. usual: the mean of the baseline. limit: which all are beyond.
+    also: other measures of the organ that signal.
+    """
+
+    measure: FitToStore[str]
+    since: FitToStore[str]
+    first: int
+    last: int
+    patients: int
+    value: float
+    usual: float
+    limit: float
+    also: FitToStore[tuple[str, ...]] = ()
+
+    def sentence(self) -> str:
+        """Say what changed, from which patient on, and by how much."""
+        also = f"; also {', '.join(map(measure_name, self.also))}" if self.also else ""
+        return f"{self._what()} {self._where()} {self._numbers()}{also}"
+
+    def remedy(self) -> str:
+        """Say where to look."""
+        return "look at these patients: was the protocol, the scanner or the model changed?"
+
+    @property
+    def _is_score(self) -> bool:
+        return self.measure in MEASURE_NAMES
+
+    def _what(self) -> str:
+        if self._is_score:
+            return f"{measure_name(self.measure)} fell"
+        way = "further out" if self.value > self.usual else "further in"
+        return f"approved contours moved {way} {_where_of(self.measure)}"
+
+    def _where(self) -> str:
+        return (
+            f"in {self.patients} patients in a row, {self.first} to {self.last} (since "
+            f"{self.since}):"
+        )
+
+    def _numbers(self) -> str:
+        digits, unit = (3, "") if self._is_score else (1, " mm")
+        value, usual, limit = [
+            f"{signed(one, digits) if unit else number(one, digits)}{unit}"
+            for one in (self.value, self.usual, self.limit)
+        ]
+        return f"{value}, usually {usual}, limit {limit}"
+
+
+def measure_name(measure: str) -> str:
+    """Return what to call the measure of a chart.
+
+    >>> measure_name("surface_dsc"), measure_name("right"), measure_name("caudal")
+    ('surface DSC', 'right side', 'caudal end')
+    """
+    noun = "end" if measure in ENDS else "side"
+    return MEASURE_NAMES.get(measure, f"{measure} {noun}")
+
+
+def _where_of(direction: str) -> str:
+    preposition = "at" if direction in ENDS else "on"
+    return f"{preposition} the {measure_name(direction)}"
+
+
+@finding
+class NotDrifted(Finding):
+    """No chart of an organ signals. patients: who were watched. needed: for any signal."""
+
+    patients: int
+    needed: int
+
+    def sentence(self) -> str:
+        """Say that it is as before, or that this cannot be told yet."""
+        patients = plural(self.patients, "patient")
+        if self.patients < self.needed:
+            return f"{patients} watched; a change can show from {self.needed} on"
+        return f"no change shows in {patients}"
+
+
+@finding
+class FarPatient(Finding):
+    """A patient lies beyond the limits of a single one, in charts that do not signal.
+
+    where: organs, with the measure.
+    """
+
+    where: FitToStore[tuple[str, ...]]
+
+    def sentence(self) -> str:
+        """Say where."""
+        return f"far from what is usual: {', '.join(self.where)}; a single patient is no drift"
+
+    def remedy(self) -> str:
+        """Say what to do."""
+        return "look at the contours"
+
+
+@finding
+class NotCharted(Finding):
+    """Too few patients say what is usual of an organ. fewest: that are needed."""
+
+    patients: int
+    fewest: int
+
+    def sentence(self) -> str:
+        """Say how many there are."""
+        few = plural(self.patients, "patient")
+        return f"only {few} of the baseline can say what is usual (at least {self.fewest} must)"

@@ -494,3 +494,105 @@ class NoContoursOfCases(Finding):
     def remedy(self) -> str:
         helps = filter(None, (reason.remedy() for reason in self.reasons))
         return next(helps, MATCH_HELP)
+
+
+# Drafts, and what was approved later
+
+
+WhyNotMonitored = Literal[
+    "approved again",
+    "no CT",
+    "no date",
+    "no draft",
+    "not approved",
+    "older than its draft",
+    "rejected",
+    "still a draft",
+]
+WHY_NOT_MONITORED: dict[WhyNotMonitored, str] = {
+    "approved again": "contours of the same draft were approved again later, and those count",
+    "no CT": "the CT that it was drawn on is in neither folder",
+    "no date": "it has no date, so its place among the others is unknown",
+    "no draft": "no draft was drawn on the same CT",
+    "not approved": "nothing that was approved belongs to this draft",
+    "older than its draft": "it is older than every draft of the same CT",
+    "rejected": "a reviewer rejected it",
+    "still a draft": "nobody has saved this draft since recontour wrote it",
+}
+HOW_TO_MONITOR: dict[WhyNotMonitored, str] = {
+    "no CT": "put the CT into one of the folders",
+    "no date": "export it again with its date",
+}
+
+
+@finding
+class NotMonitored(Finding):
+    """A structure set that is left out of control charts."""
+
+    why: WhyNotMonitored
+
+    def sentence(self) -> str:
+        return WHY_NOT_MONITORED[self.why]
+
+    def remedy(self) -> str:
+        return HOW_TO_MONITOR.get(self.why, "")
+
+
+@finding
+class ApprovalsMatched(Finding):
+    """How many drafts have approved contours, and what shows that they belong together."""
+
+    pairs: int
+    by_predecessor: int
+    by_ct: int
+
+    def sentence(self) -> str:
+        return (
+            f"{plural(self.pairs, 'draft')} with approved contours: {self.by_predecessor} named as "
+            f"predecessor, {self.by_ct} by the CT"
+        )
+
+
+@finding
+class SeveralDraftModels(Finding):
+    """The drafts are of several models, whose contours differ."""
+
+    models: FitToStore[tuple[str, ...]]
+    counts: tuple[int, ...]
+
+    def sentence(self) -> str:
+        pairs = zip(self.models, self.counts, strict=False)
+        counted = ", ".join(f"{model} ({count})" for model, count in pairs)
+        return f"several models drew the drafts: {counted}; a change between them is no drift"
+
+    def remedy(self) -> str:
+        return "give the drafts of one model"
+
+
+@finding
+class NoDrafts(Finding):
+    """A folder has no structure set that recontour wrote. others: how many others it has."""
+
+    others: int
+
+    def sentence(self) -> str:
+        others = f" ({plural(self.others, 'other')})" if self.others else ""
+        return f"no structure set here is a draft as recontour wrote it{others}"
+
+    def remedy(self) -> str:
+        return "give the folder that `recontour contour` wrote its drafts to"
+
+
+@finding
+class NoApprovals(Finding):
+    """No approved structure set belongs to a draft. reasons: why some do not."""
+
+    reasons: tuple[Finding, ...] = ()
+
+    def sentence(self) -> str:
+        said = [reason.sentence() for reason in self.reasons]
+        because = f" ({'; '.join(dict.fromkeys(said))})" if said else ""
+        return f"nothing here belongs to a draft{because}"
+
+    def remedy(self) -> str:
+        return "give a folder of the structure sets that were approved later, with their CTs"

@@ -11,6 +11,7 @@ evaluating, evaluating_cases  `evaluate`
 accepting    `accept`: may a model replace the one in use?
 model_elsewhere  a model in other processes
 inspecting   `inspect`
+monitoring   `monitor`
 planned      what a long command uses, and how long it will take
 paths        wrong paths, found before torch is loaded
 wanted       what numbers ask for, checked before torch is loaded
@@ -33,10 +34,12 @@ if TYPE_CHECKING:
     from recontour.workflows.gaining import gain
     from recontour.workflows.inspecting import CohortContents, inspect
     from recontour.workflows.learning import adapt, train
+    from recontour.workflows.monitoring import Monitored, monitor
 
 __all__ = [
     "CohortContents",
     "Contoured",
+    "Monitored",
     "SeriesContoured",
     "accept",
     "adapt",
@@ -46,11 +49,13 @@ __all__ = [
     "gain",
     "import_dicom",
     "inspect",
+    "monitor",
     "train",
 ]
 _MODULE_OF = {
     "CohortContents": "recontour.workflows.inspecting",
     "Contoured": "recontour.workflows.contouring",
+    "Monitored": "recontour.workflows.monitoring",
     "SeriesContoured": "recontour.workflows.contouring_many",
     "accept": "recontour.workflows.accepting",
     "adapt": "recontour.workflows.learning",
@@ -60,6 +65,7 @@ _MODULE_OF = {
     "gain": "recontour.workflows.gaining",
     "import_dicom": "recontour.cohort.importing",
     "inspect": "recontour.workflows.inspecting",
+    "monitor": "recontour.workflows.monitoring",
     "train": "recontour.workflows.learning",
 }
 

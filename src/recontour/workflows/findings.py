@@ -622,6 +622,7 @@ class UnsuitableModel(Finding):
         )
 
 
+<<<<<<< HEAD
 @finding
 class SameModel(Finding):
     """A candidate is to replace itself."""
@@ -667,10 +668,109 @@ class NotCounted(Finding):
             f"{len(self.cases)} of {plural(self.of, 'case')} {are} not counted, since a model was "
             "trained on the patient, or since the contours are drafts that recontour drew itself: "
             f"{listed(self.cases)}"
+=======
+# Monitoring
+
+
+@finding
+class ShortBaseline(Finding):
+    """A baseline of too few patients was asked for."""
+
+    baseline: int
+    fewest: int
+
+    def sentence(self) -> str:
+        """Compare the numbers."""
+        return f"--baseline {self.baseline}: at least {self.fewest} patients can say what is usual"
+
+
+@finding
+class TooFewToMonitor(Finding):
+    """No patient is left after the baseline, or the baseline has no organ often enough."""
+
+    patients: int
+    baseline: int
+
+    def sentence(self) -> str:
+        """Count them."""
+        patients = plural(self.patients, "patient")
+        if self.patients > self.baseline:
+            return f"no organ is contoured in enough of {patients} to say what is usual"
+        return f"{patients}, of whom the first {self.baseline} say what is usual: none to watch"
+
+    def remedy(self) -> str:
+        """Say what would help."""
+        return "wait for more patients, or give the limits of an acceptance with --limits"
+
+
+@finding
+class PatientsLeftOut(Finding):
+    """A model was trained on some patients, so they do not show how it draws others."""
+
+    model: FitToStore[str]
+    cases: FitToStore[tuple[str, ...]]
+
+    def sentence(self) -> str:
+        """Name them."""
+        cases = ", ".join(self.cases)
+        return f"{self.model} was trained on {cases}; left out"
+
+
+@finding
+class OrderOfImports(Finding):
+    """A cohort keeps no dates, so its order is only nearly that of time."""
+
+    cohorts: int
+
+    def sentence(self) -> str:
+        """Say which order it is."""
+        first = "by cohort as given, then " if self.cohorts > 1 else ""
+        return (
+            f"patients are ordered {first}by import, then by name: a cohort keeps no dates, so "
+            "within an import the order is not that of time"
         )
 
 
 @finding
+class LimitsOfAnotherModel(Finding):
+    """The limits were measured with another model."""
+
+    def sentence(self) -> str:
+        """Say what follows."""
+        return "the limits are another model's, so they do not say what is usual of this one"
+
+    def remedy(self) -> str:
+        """Say which to give."""
+        return "give the limits of this model's acceptance, or none"
+
+
+@finding
+class UncheckedLimits(Finding):
+    """Drafts do not hold the hash of their model, so the limits cannot be checked."""
+
+    def sentence(self) -> str:
+        """Say what cannot be checked."""
+        return "drafts do not say their model's hash: check that the limits are of the same model"
+
+
+@finding
+class UnchangedDrafts(Finding):
+    """How many approved structure sets are the draft, to the voxel."""
+
+    unchanged: int
+    of: int
+
+    def sentence(self) -> str:
+        """Count them."""
+        return (
+            f"{self.unchanged} of {plural(self.of, 'approved structure set')} unchanged: equal to "
+            "the draft to the voxel"
+>>>>>>> a744012 (Drafts are watched against what is approved later, with control charts)
+        )
+
+
+@finding
+<<<<<<< HEAD
 class NotAllPromoted(Finding):
     """A candidate may not replace the model in use for every organ.
 
@@ -698,3 +798,17 @@ class NotAllPromoted(Finding):
         if self.per_organ or not self.promoted:
             return ""
         return "--per-organ FILE writes a model that takes only promoted organs from the candidate"
+=======
+class AlarmRaised(Finding):
+    """Some organs have drifted. organs: which; ALL is the mean over organs."""
+
+    organs: FitToStore[tuple[str, ...]]
+
+    def sentence(self) -> str:
+        """Name them."""
+        return f"drift: {', '.join(self.organs)}"
+
+    def remedy(self) -> str:
+        """Say where it is shown."""
+        return "see the report"
+>>>>>>> a744012 (Drafts are watched against what is approved later, with control charts)

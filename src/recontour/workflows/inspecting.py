@@ -18,6 +18,7 @@ from recontour.findings import Finding
 from recontour.network.findings import OnlyOfCohorts
 from recontour.network.paths import refuse_no_model
 from recontour.progress import Progress, quiet
+from recontour.workflows.paths import is_model_path
 
 # A cohort is inspected without torch, and without Matplotlib unless a page is written.
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def inspect(
         [('south', 'north'), ('south',)]
     """
     path = Path(path)
-    if _is_model(path):
+    if is_model_path(path):
         if html is not None:
             raise SettingsError(OnlyOfCohorts(path=path, option="--html"))
         refuse_no_model(path)
@@ -127,11 +128,3 @@ def _opened(path: Path) -> Cohort:
             raise
         either = replace(missing, expected="a cohort or a model file", otherwise="check the path")
         raise CohortError(either) from error
-
-
-def _is_model(path: Path) -> bool:
-    """Return whether a path is a file, or two as in TRUNK+HEAD."""
-    try:
-        return path.is_file() or (not path.exists() and "+" in str(path))
-    except OSError:  # a name that is too long, because it is two
-        return "+" in str(path)

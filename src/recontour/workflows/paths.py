@@ -41,6 +41,21 @@ class SwappedArguments(Finding):
         return f"give {what} first: the order is {self.order}"
 
 
+@finding
+class SeveralApproved(Finding):
+    """Several folders of approved contours were given for one of drafts."""
+
+    folders: int
+
+    def sentence(self) -> str:
+        """Say what was given."""
+        return f"a folder of drafts takes one folder of approved contours (found {self.folders})"
+
+    def remedy(self) -> str:
+        """Say what takes several."""
+        return "give one folder; only a model takes several cohorts"
+
+
 def refuse_swapped(model: Path, folder: Path, order: Order) -> None:
     """Raise SettingsError if a folder was given as the model, and no folder as the folder."""
     try:
@@ -98,6 +113,7 @@ def refuse_for_evaluating(
         refuse_no_folder(folder)
 
 
+<<<<<<< HEAD
 def refuse_for_accepting(
     cohort: Path,
     models: Sequence[Path],
@@ -108,3 +124,32 @@ def refuse_for_accepting(
     refuse_for_evaluating(cohort, models, (), out)
     if per_organ:
         refuse_as_output(per_organ)
+=======
+def refuse_for_monitoring(
+    drafts: Path,
+    approved: Sequence[Path],
+    out: Path,
+) -> None:
+    """Raise a RecontourError if `monitor` cannot use one of its paths.
+
+    drafts: a folder of drafts, or a model. approved: one folder, or cohorts for a model.
+    """
+    refuse_as_output(out)
+    if is_model_path(drafts):
+        refuse_no_model(drafts)
+        for cohort in approved:
+            Cohort.open(cohort)
+        return
+    refuse_no_folder(drafts)
+    if len(approved) != 1:
+        raise SettingsError(SeveralApproved(path=drafts, folders=len(approved)))
+    refuse_no_folder(approved[0])
+
+
+def is_model_path(path: Path) -> bool:
+    """Return whether a path is a file, or two as in TRUNK+HEAD."""
+    try:
+        return path.is_file() or (not path.exists() and "+" in str(path))
+    except OSError:  # a name that is too long, because it is two
+        return "+" in str(path)
+>>>>>>> a744012 (Drafts are watched against what is approved later, with control charts)

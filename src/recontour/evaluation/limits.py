@@ -1,0 +1,73 @@
+"""limits.json: what is usual of a model's contours, as `recontour accept` measured it."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from recontour.errors import SettingsError
+from recontour.evaluation.control_chart import CHART_MEASURES, AllUsual, ChartMeasure, Usual
+from recontour.files import SystemReason, UnreadableError, UnreadableFile
+from recontour.findings import Finding
+from recontour.organs import OrganName
+from recontour.texts import read_text
+from recontour.validation import Sha256, first_mistake
+
+MOST_BYTES = 1 << 20
+MOST_ORGANS = 500
+HELP = "give the limits.json that `recontour accept` wrote"
+
+Number = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
+Spread = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
+
+
+class _UsualRecord(BaseModel):
+    """What is usual of one measure of one organ."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    mean: Number
+    sd: Spread
+    n: Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+class _LimitsRecord(BaseModel):
+    """limits.json. Fields and measures that are not charted are ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    model_sha256: Sha256
+    organs: Annotated[dict[OrganName, dict[str, _UsualRecord]], Field(max_length=MOST_ORGANS)]
+
+
+def read_limits(path: Path) -> tuple[str, AllUsual]:
+    """Read the sha256 of a model, and what is usual of its contours.
+
+    Raises: SettingsError: the file is missing or damaged, or holds something else.
+    """
+    try:
+        text = read_text(path, MOST_BYTES)
+        record = _LimitsRecord.model_validate_json(text)
+    except ValidationError as error:
+        raise _refused(path, first_mistake(error, _LimitsRecord)) from error
+    except UnreadableError as error:
+        raise _refused(path, error.finding) from error
+    except OSError as error:
+        raise _refused(path, SystemReason(number=error.errno)) from error
+    return record.model_sha256, _usual(record)
+
+
+def _refused(path: Path, why: Finding) -> SettingsError:
+    return SettingsError(UnreadableFile(path=path, what="file of limits", why=why, help=HELP))
+
+
+def _usual(record: _LimitsRecord) -> AllUsual:
+    found: dict[str, dict[ChartMeasure, Usual]] = {}
+    for organ, measures in record.organs.items():
+        of_organ: dict[ChartMeasure, Usual] = {}
+        for measure in CHART_MEASURES:
+            one = measures.get(measure)
+            if one is not None:
+                of_organ[measure] = Usual(one.mean, one.sd, one.n)
+        found[organ] = of_organ
+    return found

@@ -1,0 +1,344 @@
+"""Watch whether a model's contours still are what is approved."""
+
+import logging
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recontour.cohort import Case, Cohort, patient_names
+from recontour.cohort.doubts import cohort_warnings, draft_warnings
+from recontour.cohort.history import imports_left, read_history
+from recontour.errors import SettingsError
+from recontour.evaluation.control_chart import (
+    DIRECTIONS,
+    USUAL_BASELINE,
+    AllUsual,
+    Chart,
+    ChartMeasure,
+    Patient,
+    charts_of,
+    far_patients,
+    statements,
+    write_points,
+)
+from recontour.evaluation.findings import Drifted, NotDrifted
+from recontour.evaluation.limits import read_limits
+from recontour.evaluation.metrics import score
+from recontour.evaluation.monitor_page import MonitorHeader, write_monitor_page
+from recontour.evaluation.plotting import refuse_unplottable
+from recontour.exchange.approvals import UNREADABLE, match_approvals, read_both
+from recontour.files import whole_folder
+from recontour.findings import Finding, log_finding
+from recontour.geometry import Grid
+from recontour.geometry.arrays import Mask
+from recontour.geometry.offsets import Measure, offsets
+from recontour.organs import organ_of, read_user_map
+from recontour.progress import Progress, quiet
+from recontour.workflows.findings import (
+    LimitsOfAnotherModel,
+    OrderOfImports,
+    PatientsLeftOut,
+    ShortBaseline,
+    TooFewToMonitor,
+    UnchangedDrafts,
+    UncheckedLimits,
+)
+from recontour.workflows.paths import is_model_path, refuse_for_monitoring
+
+if TYPE_CHECKING:
+    from recontour.network import Model
+
+log = logging.getLogger(__name__)
+
+LEAST_BASELINE = 5
+END_OF: Mapping[str, Measure] = {"below": "caudal", "above": "cranial"}
+
+
+@dataclass(frozen=True, slots=True)
+class Monitored:
+    """What `monitor` found.
+
+    Attributes:
+        cases: The patients, in the order of time, each named by a hash.
+        baseline: How many of them, from the first, say what is usual; 0 if a file of limits does.
+        charts: One per organ and measure, those of the mean over organs first.
+        statements: One per organ: whether it has drifted.
+        unchanged: How many approved structure sets are the drafts, to the voxel; None for a model.
+        findings: What was left out, and what to know of the rest.
+
+    Examples:
+        >>> Monitored((), 0, (), (), None, ()).has_drifted
+        False
+    """
+
+    cases: tuple[str, ...]
+    baseline: int
+    charts: tuple[Chart, ...]
+    statements: tuple[Drifted | NotDrifted, ...]
+    unchanged: int | None
+    findings: tuple[Finding, ...]
+
+    @property
+    def has_drifted(self) -> bool:
+        """Return whether any organ has."""
+        return any(isinstance(one, Drifted) for one in self.statements)
+
+    @property
+    def watched(self) -> int:
+        """Return how many patients came after the baseline."""
+        return len(self.cases) - self.baseline
+
+
+@dataclass(frozen=True, slots=True)
+class _Watch:
+    """Patients in the order of time, before they are charted."""
+
+    patients: Sequence[Patient]
+    unchanged: int | None
+    findings: Sequence[Finding]
+
+
+def monitor(
+    drafts: Path | str,
+    approved: Path | str | Sequence[Path | str],
+    out: Path | str,
+    *,
+    limits: Path | str | None = None,
+    baseline: int = USUAL_BASELINE,
+    names: Path | str | None = None,
+    new_organs: Sequence[str] = (),
+    progress: Progress = quiet,
+) -> Monitored:
+    """Watch whether drafts still are what is approved, with control charts.
+
+    Writes points.csv and report.html into a new folder. Each draft is compared with the contours
+    that were approved later, in the order of approval: DSC, surface DSC, and how much further out
+    the approved contour lies, by direction. Or a model is replayed: its contours of the cases of
+    cohorts are the drafts, and the cohorts' own contours what was approved.
+
+    Args:
+        drafts: A folder of structure sets that recontour wrote, or a model file.
+        approved: A folder of structure sets that were approved later; for a model, cohorts, the
+            oldest first. The CTs must lie in either folder.
+        out: The folder to write; it must not exist.
+        limits: The limits.json of `accept`: what is usual. None: the first patients say it.
+        baseline: How many of the first patients, at least 5; not used with limits.
+        names: A TOML file of the ROI names of both folders (docs/reference/names.md).
+        new_organs: Names to accept on the right side of that file although TG-263 does not list
+            them.
+        progress: Called with what is done, how many are done, of how many, and words.
+
+    Returns:
+        The charts, and a statement per organ.
+
+    Raises:
+        RecontourError: A folder, model, cohort, file or the output cannot be used, or there are too
+            few patients.
+    """
+    drafts, out = Path(drafts), Path(out)
+    if isinstance(approved, str | Path):
+        approved = (approved,)
+    places = list(map(Path, approved))
+    refuse_for_monitoring(drafts, places, out)
+    refuse_unplottable()
+    if baseline < LEAST_BASELINE:
+        raise SettingsError(ShortBaseline(baseline=baseline, fewest=LEAST_BASELINE))
+    sha256, usual = read_limits(Path(limits)) if limits is not None else ("", None)
+    if is_model_path(drafts):
+        watch = _replayed(drafts, places, sha256, progress)
+    else:
+        user_map = read_user_map(Path(names) if names else None, new_organs)
+        watch = _approved(drafts, places[0], user_map, bool(sha256), progress)
+    found = _charted(watch, baseline, usual)
+    for finding in found.findings:
+        log_finding(log, logging.WARNING, finding)
+    with whole_folder(out) as folder:
+        write_points(folder / "points.csv", found.charts, found.cases)
+        header = MonitorHeader(
+            baseline=found.baseline,
+            cases=found.cases,
+            unchanged=found.unchanged,
+            is_replay=found.unchanged is None,
+            notices=found.findings,
+        )
+        write_monitor_page(folder / "report.html", found.charts, found.statements, header)
+    return found
+
+
+def _charted(
+    watch: _Watch,
+    baseline: int,
+    usual: AllUsual | None,
+) -> Monitored:
+    """Chart patients. Raises: SettingsError: there are no more than the baseline."""
+    first = baseline if usual is None else 0
+    if len(watch.patients) <= first:
+        raise SettingsError(TooFewToMonitor(patients=len(watch.patients), baseline=first))
+    charts, lacking = charts_of(watch.patients, baseline, usual)
+    if not charts:
+        raise SettingsError(TooFewToMonitor(patients=len(watch.patients), baseline=first))
+    cases = tuple(patient.case for patient in watch.patients)
+    return Monitored(
+        cases=cases,
+        baseline=first,
+        charts=tuple(charts),
+        statements=tuple(statements(charts, cases)),
+        unchanged=watch.unchanged,
+        findings=(*watch.findings, *lacking, *far_patients(charts, cases)),
+    )
+
+
+def measured(
+    approved: Mask,
+    drafted: Mask,
+    organ: str,
+    grid: Grid,
+    unknown_ends: Collection[Measure] = (),
+) -> dict[ChartMeasure, float]:
+    """Return the measures of one organ that charts show.
+
+    approved, drafted: bool, (slice, row, column).
+
+    >>> import numpy as np
+    >>> grid = Grid((3, 5, 7), (1.0, 1.0), (0.0, 2.0, 4.0), (0.0, 0.0))
+    >>> drafted, approved = np.zeros((2, *grid.shape), dtype=bool)
+    >>> drafted[1, 2, 2:5] = True
+    >>> approved[1, 2, 1:5] = True
+    >>> found = measured(approved, drafted, "Lens_L", grid)
+    >>> round(found["dsc"], 3), found["right"]
+    (0.857, 1.0)
+    """
+    scores = score(approved, drafted, grid, organ_of(organ).tolerance_mm)
+    found: dict[ChartMeasure, float] = {"dsc": scores.dsc, "surface_dsc": scores.surface_dsc}
+    between = offsets(approved, drafted, grid, unknown_ends)
+    for direction in DIRECTIONS:
+        if direction in between:
+            found[direction] = between[direction]
+    return found
+
+
+# Drafts and approved contours
+
+
+def _approved(
+    drafts: Path,
+    approved: Path,
+    user_map: Mapping[str, str],
+    has_limits: bool,
+    progress: Progress,
+) -> _Watch:
+    """Measure what was approved later than drafts, in the order of time."""
+    matched = match_approvals(drafts, approved)
+    findings = [*matched.notes, *matched.left_out]
+    if has_limits:
+        findings.append(UncheckedLimits())
+    patients: list[Patient] = []
+    missed: dict[str, list[str]] = {}
+    drafted: set[str] = set()
+    unchanged = 0
+    total = len(matched.pairs)
+    for done, pair in enumerate(matched.pairs):
+        progress("comparing", done, total, pair.case)
+        odd: list[Finding] = []
+        try:
+            both = read_both(pair, user_map, odd.append)
+        except UNREADABLE as error:
+            findings.append(replace(error.finding, case=pair.case))
+            continue
+        findings += [replace(one, case=pair.case) for one in odd]
+        unchanged += both.is_unchanged
+        drafted.update(both.drafted)
+        shared = [organ for organ in both.approved if organ in both.drafted]
+        missed[pair.case] = [organ for organ in both.approved if organ not in both.drafted]
+        of_patient = {}
+        for organ in shared:
+            approved_mask, draft_mask = both.approved[organ], both.drafted[organ]
+            of_patient[organ] = measured(approved_mask, draft_mask, organ, both.grid)
+        patients.append(Patient(pair.case, of_patient))
+    progress("comparing", total, total, "")
+    with_missed = [_with_missed(patient, missed[patient.case], drafted) for patient in patients]
+    findings.append(UnchangedDrafts(unchanged=unchanged, of=len(patients)))
+    return _Watch(with_missed, unchanged, findings)
+
+
+def _with_missed(
+    patient: Patient,
+    missed: Sequence[str],
+    drafted: set[str],
+) -> Patient:
+    """Return a patient with a score of 0 for the organs that the draft lacks, and others have."""
+    of_patient = dict(patient.measured)
+    for organ in missed:
+        if organ in drafted:
+            of_patient[organ] = {"dsc": 0.0, "surface_dsc": 0.0}
+    return Patient(patient.case, of_patient)
+
+
+# A model and cohorts
+
+
+def _replayed(
+    path: Path,
+    places: Sequence[Path],
+    limits_sha256: str,
+    progress: Progress,
+) -> _Watch:
+    """Measure what a model would have drafted of the cases of cohorts, the oldest first."""
+    from recontour.assess.caveats import phantom_warnings, trained_on
+    from recontour.network import load_model, name_of
+    from recontour.network.model import sha256_of
+
+    model = load_model(path)
+    name = name_of(path)
+    findings: list[Finding] = []
+    if limits_sha256 and limits_sha256 != sha256_of(model.network):
+        findings.append(LimitsOfAnotherModel())
+    cases: list[Case] = []
+    for place in places:
+        cohort = Cohort.open(place)
+        own = _in_order(cohort)
+        known = trained_on(model, own)
+        patients = patient_names(own)
+        unseen = [case for case in own if patients[case.id] not in known]
+        if known:
+            findings.append(PatientsLeftOut(cases=tuple(known), model=name))
+        findings += cohort_warnings(cohort, unseen)
+        findings += draft_warnings(unseen)
+        findings += phantom_warnings({name: model}, cohort, unseen)
+        cases += unseen
+    findings.append(OrderOfImports(cohorts=len(places)))
+    measured_again = list(drawn_again(model, cases, progress))
+    return _Watch(measured_again, None, tuple(dict.fromkeys(findings)))
+
+
+def _in_order(cohort: Cohort) -> list[Case]:
+    """Return the cases of a cohort by the import that added them, and then by name."""
+    ids = cohort.case_ids
+    place: dict[str, int] = {}
+    for index, done in enumerate(imports_left(read_history(cohort.path), ids), start=1):
+        for case_id in done.added:
+            place.setdefault(case_id, index)
+    return sorted(cohort, key=lambda case: (place.get(case.id, 0), case.id))
+
+
+def drawn_again(
+    model: "Model",
+    cases: Sequence[Case],
+    progress: Progress,
+) -> Iterator[Patient]:
+    """Yield what was measured on each case."""
+    from recontour.assess.scoring import contour_case
+    from recontour.contouring.contourer import Contourer
+
+    contourer = Contourer(model)
+    for done, case in enumerate(cases):
+        progress("contouring", done, len(cases), case.id)
+        of_case = {}
+        for organ, mask in contour_case(contourer, case):
+            ends = case.traits.partly_contoured.get(organ, ())
+            unknown = [END_OF[end] for end in ends]
+            known = case.where_known(organ, mask)
+            of_case[organ] = measured(case.mask(organ), known, organ, case.grid, unknown)
+        yield Patient(case.id, of_case)
+    progress("contouring", len(cases), len(cases), "")

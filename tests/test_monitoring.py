@@ -1,0 +1,139 @@
+"""`monitor` says when drafts are no longer what is approved."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.conftest import fill
+from tests.exchange.test_approvals import GRID, Clinic, box, on_day
+
+from recontour import monitor
+from recontour.cli import main
+from recontour.cohort import Cohort
+from recontour.dicom import Authorship, write_structure_set
+from recontour.errors import RecontourError
+from recontour.evaluation.findings import Drifted
+from recontour.geometry import traced
+from recontour.network import Model, save_model
+from recontour.workflows.findings import PatientsLeftOut, TooFewToMonitor, UnchangedDrafts
+
+STEADY = "abcdefgh"
+DRIFTED = "ijkl"
+
+
+@pytest.fixture
+def clinic(tmp_path: Path) -> Clinic:
+    """Eight patients whose drafts stay nearly as they are, and four with another protocol."""
+    made = Clinic(tmp_path)
+    for day, patient in enumerate(STEADY + DRIFTED, start=1):
+        made.draft(patient, day)
+        made.approve(patient, day + 10, shift=4 if patient in DRIFTED else day % 2)
+    return made
+
+
+def test_a_changed_protocol_is_an_alarm(clinic: Clinic, tmp_path: Path) -> None:
+    found = monitor(clinic.drafts, clinic.approved, tmp_path / "out", baseline=8)
+    by_organ = {one.organ: one for one in found.statements}
+    stem = by_organ["Brainstem"]
+    assert found.has_drifted
+    assert isinstance(stem, Drifted)
+    assert stem.first == 9
+    assert stem.since == found.cases[8]
+    assert found.unchanged == len(STEADY) // 2
+    assert UnchangedDrafts(unchanged=4, of=12) in found.findings
+
+
+def test_nothing_is_said_without_a_change(clinic: Clinic, tmp_path: Path) -> None:
+    for patient in DRIFTED:
+        for path in (clinic.approved / patient).glob("approved*.dcm"):
+            path.unlink()
+    found = monitor(clinic.drafts, clinic.approved, tmp_path / "out", baseline=6)
+    assert not found.has_drifted
+    assert found.watched == 2
+
+
+def test_the_exit_code_says_whether_there_is_an_alarm(
+    clinic: Clinic, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = [str(clinic.drafts), str(clinic.approved)]
+    out = tmp_path / "out"
+    assert main(["monitor", *folders, "--baseline", "8", "--out", str(out), "--json"]) == 3
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["error"]["error"] == "DriftError"
+    assert answer["result"]["drifted"] == ["mean over organs", "Brainstem"]
+    with (out / "points.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["measure"] for row in rows if row["organ"] == "Brainstem"} >= {"dsc", "right"}
+    written = (out / "report.html").read_text() + (out / "points.csv").read_text()
+    assert "Doe" not in written
+    assert "2026-03" not in written
+    assert "202603" not in written
+
+
+def test_limits_of_an_acceptance_replace_the_baseline(clinic: Clinic, tmp_path: Path) -> None:
+    limits = tmp_path / "limits.json"
+    usual = {"dsc": {"mean": 0.95, "sd": 0.05, "n": 12}, "hd95": {"mean": 1, "sd": 1, "n": 12}}
+    organs = {"Brainstem": usual}
+    limits.write_text(json.dumps({"model_sha256": "0" * 64, "organs": organs, "made": "today"}))
+    found = monitor(clinic.drafts, clinic.approved, tmp_path / "out", limits=limits)
+    assert found.baseline == 0
+    assert found.has_drifted
+    by_organ = {one.organ: one for one in found.statements}
+    stem = by_organ["Brainstem"]
+    assert isinstance(stem, Drifted)
+    assert stem.first == 9
+
+
+@pytest.mark.parametrize("words", ["", "{}", '{"model_sha256": 1, "organs": {}}', "\x00"])
+def test_damaged_limits_are_refused(clinic: Clinic, tmp_path: Path, words: str) -> None:
+    limits = tmp_path / "limits.json"
+    limits.write_text(words)
+    with pytest.raises(RecontourError, match="the file of limits cannot be read"):
+        monitor(clinic.drafts, clinic.approved, tmp_path / "out", limits=limits)
+    assert not (tmp_path / "out").exists()
+
+
+def test_too_few_patients_are_refused(clinic: Clinic, tmp_path: Path) -> None:
+    with pytest.raises(RecontourError) as caught:
+        monitor(clinic.drafts, clinic.approved, tmp_path / "out", baseline=12)
+    assert caught.value.finding == TooFewToMonitor(patients=12, baseline=12)
+    with pytest.raises(RecontourError, match="at least 5 patients"):
+        monitor(clinic.drafts, clinic.approved, tmp_path / "out", baseline=4)
+
+
+def test_two_folders_of_approved_contours_are_refused(
+    clinic: Clinic, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    folders = [str(clinic.drafts), str(clinic.approved), str(clinic.approved)]
+    assert main(["monitor", *folders, "--out", str(tmp_path / "out")]) == 2
+    assert "takes one folder of approved contours" in capsys.readouterr().err
+
+
+def test_an_organ_that_a_draft_lacks_scores_nothing(clinic: Clinic, tmp_path: Path) -> None:
+    last = DRIFTED[-1]
+    for path in clinic.drafts.glob(f"{last}*.dcm"):
+        path.unlink()
+    lens = np.roll(box(0), 8, axis=1)
+    author = Authorship("north", is_draft=True, made=on_day(1))
+    drawn = traced([("Lens_L", lens)], GRID)
+    write_structure_set(clinic.drafts / f"{last}.dcm", drawn, clinic.scans[last], author)
+    found = monitor(clinic.drafts, clinic.approved, tmp_path / "out", baseline=8)
+    (chart,) = [one for one in found.charts if (one.organ, one.measure) == ("Brainstem", "dsc")]
+    assert chart.values[-1] == 0
+
+
+def test_a_model_is_replayed_on_cohorts(model: Model, tmp_path: Path) -> None:
+    save_model(model, tmp_path / "model.safetensors")
+    cohorts = []
+    for name, growth in (("early", 0), ("late", 1)):
+        cohort = Cohort.open_or_create(tmp_path / name, name)
+        fill(cohort, 6, growth_px=growth)
+        cohorts.append(tmp_path / name)
+    found = monitor(tmp_path / "model.safetensors", cohorts, tmp_path / "out", baseline=6)
+    assert [case.split("-")[0] for case in found.cases] == ["early"] * 6 + ["late"] * 6
+    assert found.unchanged is None
+    assert found.watched == 6
+    assert (tmp_path / "out" / "report.html").is_file()
+    assert not any(isinstance(one, PatientsLeftOut) for one in found.findings)
