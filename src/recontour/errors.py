@@ -26,11 +26,8 @@ written.
     ├── SettingsError               an impossible or unknown setting
     ├── OutputError                 an output exists, or cannot be made
     ├── ResumeError                 a checkpoint of another run
-<<<<<<< HEAD
     ├── NotPromotedError            exit code 3: a candidate may not replace the model in use
-=======
     ├── DriftError                  exit code 3: done, and contours have drifted
->>>>>>> a744012 (Drafts are watched against what is approved later, with control charts)
     └── FaultError                  exit code 1: the machine failed, or training diverged
 """
 
@@ -137,13 +134,14 @@ class ResumeError(RecontourError):
     """A checkpoint that does not belong to the run that was asked for."""
 
 
-<<<<<<< HEAD
 class NotPromotedError(RecontourError):
     """A candidate may not replace the model in use for every organ; all was done as asked."""
-=======
+
+    exit_code = 3
+
+
 class DriftError(RecontourError):
     """Contours have drifted. The work is done, and the report is written."""
->>>>>>> a744012 (Drafts are watched against what is approved later, with control charts)
 
     exit_code = 3
 

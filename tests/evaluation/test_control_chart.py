@@ -47,7 +47,7 @@ def test_the_limits_are_those_of_a_prediction() -> None:
     lower, upper = chart([]).limits(5)
     assert lower == pytest.approx(0.8 - student.isf(0.01, 4) * 0.02 * sqrt(1 / 5 + 1 / 5))
     assert upper == inf
-    lower, upper = chart([], "right").limits()
+    lower, upper = chart([], "right").limits(1)
     reach = student.isf(0.005, 4) * 0.02 * sqrt(1 + 1 / 5)
     assert (lower, upper) == pytest.approx((0.8 - reach, 0.8 + reach))
 
@@ -180,7 +180,7 @@ def test_directions_are_said_in_mm() -> None:
     patients = patients_of(values, measure="caudal")
     charts, _ = charts_of(patients, 5)
     (said,) = statements(charts, [patient.case for patient in patients])
-    assert "moved further out at the caudal end in 4 patients in a row, 6 to 9" in words(said)
+    assert "drafts lie further out at the caudal end in 4 patients in a row, 6 to 9" in words(said)
     assert "+9.0 mm, usually 0.0 mm" in words(said)
 
 

@@ -22,11 +22,8 @@ if TYPE_CHECKING:
     from recontour.dicom import Unused
     from recontour.dicom.deidentify import Deidentified, NotCopied
     from recontour.evaluation import CaseScore, ModelVerdict
-<<<<<<< HEAD
-    from recontour.evaluation.gains import Gains
-=======
     from recontour.evaluation.control_chart import Chart
->>>>>>> a744012 (Drafts are watched against what is approved later, with control charts)
+    from recontour.evaluation.gains import Gains
     from recontour.exchange.convert import Converted
     from recontour.exchange.export import Exported
     from recontour.network import Model, ModelCard
@@ -283,7 +280,6 @@ def scored(scores: Sequence["CaseScore"], folder: Path) -> Facts:
     }
 
 
-<<<<<<< HEAD
 def gained(gains: "Gains", folder: Path) -> Facts:
     """Return what more and more patients brought, and the advice."""
     return {
@@ -312,7 +308,9 @@ def accepted(found: "Acceptance", folder: Path, per_organ: Path | None) -> Facts
         "written": per_organ,
         "decision": decision_facts(found),
         "limits": limits(found),
-=======
+    }
+
+
 def monitored(found: "Monitored", folder: Path) -> Facts:
     """Return a statement per organ, and every chart."""
     from recontour.evaluation.findings import Drifted
@@ -342,7 +340,6 @@ def _control_chart(chart: "Chart") -> Facts:
         "cases": chart.cases,
         "values": chart.values,
         "signals": chart.signals,
->>>>>>> a744012 (Drafts are watched against what is approved later, with control charts)
     }
 
 

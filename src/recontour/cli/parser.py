@@ -124,11 +124,8 @@ def parser() -> argparse.ArgumentParser:
     _add_gain(commands)
     _add_contour(commands)
     _add_evaluate(commands)
-<<<<<<< HEAD
     _add_accept(commands)
-=======
     _add_monitor(commands)
->>>>>>> a744012 (Drafts are watched against what is approved later, with control charts)
     _add_study(commands)
     _add_report(commands)
     _add_demo(commands)
@@ -666,7 +663,6 @@ def _add_evaluate(commands: Commands) -> None:
     _add_json(added)
 
 
-<<<<<<< HEAD
 def _add_accept(commands: Commands) -> None:
     words = "may a model replace the one in use? decisions by organ, and a report to sign"
     added = _command(commands, "accept", "accept", words)
@@ -701,7 +697,10 @@ def _add_accept(commands: Commands) -> None:
         help="of the surface DSC in mm, lines such as Brainstem = 2.0",
     )
     _add_place(added, "cases are scored")
-=======
+    _add_out(added, "DIR", "a new folder")
+    _add_json(added)
+
+
 def _add_monitor(commands: Commands) -> None:
     words = "drafts, and what was approved later -> control charts: has a model drifted?"
     added = _command(commands, "monitor", "monitor", words)
@@ -733,7 +732,6 @@ def _add_monitor(commands: Commands) -> None:
         help=f"how many of the first patients say what is usual; default: {USUAL_BASELINE}",
     )
     _add_names(added, "ROI names of both folders -> TG-263")
->>>>>>> a744012 (Drafts are watched against what is approved later, with control charts)
     _add_out(added, "DIR", "a new folder")
     _add_json(added)
 

@@ -610,7 +610,6 @@ def _verdicts(scores: Sequence["CaseScore"]) -> None:
         say(words(few))
 
 
-<<<<<<< HEAD
 def gained(gains: "Gains", folder: Path) -> None:
     """Show what more and more patients brought, the advice, and where the report is."""
     from recontour.evaluation.gain_report import printed_next, printed_steps
@@ -624,14 +623,15 @@ def gained(gains: "Gains", folder: Path) -> None:
     little = gains.little_is_known()
     if little:
         say(words(little))
-=======
+    say(f"report: {folder / 'report.html'}")
+
+
 def monitored(found: "Monitored", folder: Path) -> None:
     """Show a statement per organ, and where the report is."""
     for statement in found.statements:
         say(words(statement))
     against = f"after a baseline of {found.baseline}" if found.baseline else "against given limits"
     say(f"{plural(found.watched, 'patient')} watched {against}")
->>>>>>> a744012 (Drafts are watched against what is approved later, with control charts)
     say(f"report: {folder / 'report.html'}")
 
 

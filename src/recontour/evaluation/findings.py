@@ -1,11 +1,8 @@
 """What can be found where scores are measured, compared and read."""
 
-<<<<<<< HEAD
 import math
 from typing import Literal
 
-=======
->>>>>>> a744012 (Drafts are watched against what is approved later, with control charts)
 from recontour.evaluation.numbers import number, p_value, signed
 from recontour.findings import Finding, FitToStore, ScreenOnly, finding
 from recontour.wording import plural
@@ -280,7 +277,7 @@ class Drifted(Finding):
         if self._is_score:
             return f"{measure_name(self.measure)} fell"
         way = "further out" if self.value > self.usual else "further in"
-        return f"approved contours moved {way} {_where_of(self.measure)}"
+        return f"drafts lie {way} {_where_of(self.measure)}"
 
     def _where(self) -> str:
         return (

@@ -622,7 +622,6 @@ class UnsuitableModel(Finding):
         )
 
 
-<<<<<<< HEAD
 @finding
 class SameModel(Finding):
     """A candidate is to replace itself."""
@@ -668,7 +667,39 @@ class NotCounted(Finding):
             f"{len(self.cases)} of {plural(self.of, 'case')} {are} not counted, since a model was "
             "trained on the patient, or since the contours are drafts that recontour drew itself: "
             f"{listed(self.cases)}"
-=======
+        )
+
+
+@finding
+class NotAllPromoted(Finding):
+    """A candidate may not replace the model in use for every organ.
+
+    promoted, keep, undecided: organs by decision. per_organ: a model was written that keeps to it.
+    """
+
+    promoted: FitToStore[tuple[str, ...]]
+    keep: FitToStore[tuple[str, ...]]
+    undecided: FitToStore[tuple[str, ...]]
+    per_organ: bool = False
+
+    def sentence(self) -> str:
+        """Say which organs stay with the model in use."""
+        parts = []
+        if self.keep:
+            parts.append(f"keep the model in use for {', '.join(self.keep)}")
+        if self.undecided:
+            parts.append(f"undecided: {', '.join(self.undecided)}")
+        total = len(self.promoted) + len(self.keep) + len(self.undecided)
+        promoted = f"{len(self.promoted)} of {plural(total, 'organ')} promoted"
+        return f"{promoted}; {'; '.join(parts)}"
+
+    def remedy(self) -> str:
+        """Say what helps."""
+        if self.per_organ or not self.promoted:
+            return ""
+        return "--per-organ FILE writes a model that takes only promoted organs from the candidate"
+
+
 # Monitoring
 
 
@@ -765,40 +796,10 @@ class UnchangedDrafts(Finding):
         return (
             f"{self.unchanged} of {plural(self.of, 'approved structure set')} unchanged: equal to "
             "the draft to the voxel"
->>>>>>> a744012 (Drafts are watched against what is approved later, with control charts)
         )
 
 
 @finding
-<<<<<<< HEAD
-class NotAllPromoted(Finding):
-    """A candidate may not replace the model in use for every organ.
-
-    promoted, keep, undecided: organs by decision. per_organ: a model was written that keeps to it.
-    """
-
-    promoted: FitToStore[tuple[str, ...]]
-    keep: FitToStore[tuple[str, ...]]
-    undecided: FitToStore[tuple[str, ...]]
-    per_organ: bool = False
-
-    def sentence(self) -> str:
-        """Say which organs stay with the model in use."""
-        parts = []
-        if self.keep:
-            parts.append(f"keep the model in use for {', '.join(self.keep)}")
-        if self.undecided:
-            parts.append(f"undecided: {', '.join(self.undecided)}")
-        total = len(self.promoted) + len(self.keep) + len(self.undecided)
-        promoted = f"{len(self.promoted)} of {plural(total, 'organ')} promoted"
-        return f"{promoted}; {'; '.join(parts)}"
-
-    def remedy(self) -> str:
-        """Say what helps."""
-        if self.per_organ or not self.promoted:
-            return ""
-        return "--per-organ FILE writes a model that takes only promoted organs from the candidate"
-=======
 class AlarmRaised(Finding):
     """Some organs have drifted. organs: which; ALL is the mean over organs."""
 
@@ -811,4 +812,3 @@ class AlarmRaised(Finding):
     def remedy(self) -> str:
         """Say where it is shown."""
         return "see the report"
->>>>>>> a744012 (Drafts are watched against what is approved later, with control charts)

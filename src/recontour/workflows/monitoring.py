@@ -114,7 +114,7 @@ def monitor(
 
     Writes points.csv and report.html into a new folder. Each draft is compared with the contours
     that were approved later, in the order of approval: DSC, surface DSC, and how much further out
-    the approved contour lies, by direction. Or a model is replayed: its contours of the cases of
+    the draft lies, by direction. Or a model is replayed: its contours of the cases of
     cohorts are the drafts, and the cohorts' own contours what was approved.
 
     Args:
@@ -207,11 +207,11 @@ def measured(
     >>> approved[1, 2, 1:5] = True
     >>> found = measured(approved, drafted, "Lens_L", grid)
     >>> round(found["dsc"], 3), found["right"]
-    (0.857, 1.0)
+    (0.857, -1.0)
     """
     scores = score(approved, drafted, grid, organ_of(organ).tolerance_mm)
     found: dict[ChartMeasure, float] = {"dsc": scores.dsc, "surface_dsc": scores.surface_dsc}
-    between = offsets(approved, drafted, grid, unknown_ends)
+    between = offsets(drafted, approved, grid, unknown_ends)
     for direction in DIRECTIONS:
         if direction in between:
             found[direction] = between[direction]
@@ -325,7 +325,7 @@ def _in_order(cohort: Cohort) -> list[Case]:
 def drawn_again(
     model: "Model",
     cases: Sequence[Case],
-    progress: Progress,
+    progress: Progress = quiet,
 ) -> Iterator[Patient]:
     """Yield what was measured on each case."""
     from recontour.assess.scoring import contour_case

@@ -113,7 +113,6 @@ def refuse_for_evaluating(
         refuse_no_folder(folder)
 
 
-<<<<<<< HEAD
 def refuse_for_accepting(
     cohort: Path,
     models: Sequence[Path],
@@ -124,7 +123,8 @@ def refuse_for_accepting(
     refuse_for_evaluating(cohort, models, (), out)
     if per_organ:
         refuse_as_output(per_organ)
-=======
+
+
 def refuse_for_monitoring(
     drafts: Path,
     approved: Sequence[Path],
@@ -152,4 +152,3 @@ def is_model_path(path: Path) -> bool:
         return path.is_file() or (not path.exists() and "+" in str(path))
     except OSError:  # a name that is too long, because it is two
         return "+" in str(path)
->>>>>>> a744012 (Drafts are watched against what is approved later, with control charts)
