@@ -119,9 +119,11 @@ def _joined(arrays: Iterator[npt.NDArray[Any]]) -> npt.NDArray[Any]:
     return np.concatenate([np.empty(0), *arrays])
 
 
-def _pixels(distance_mm: float, grid: Grid) -> int:
-    """Return how many pixels a distance spans, at least one."""
-    return max(1, round(distance_mm / min(grid.spacing_mm)))
+def _widened(mask: Mask, by_mm: float, grid: Grid) -> Mask:
+    """Return a slice's mask, wider by so much along rows and columns, and by at least a pixel."""
+    row_px, column_px = (max(1, round(by_mm / step_mm)) for step_mm in grid.spacing_mm)
+    size = (2 * row_px + 1, 2 * column_px + 1)
+    return np.asarray(ndimage.maximum_filter(mask.view(np.uint8), size)).view(np.bool_)
 
 
 def _air(one: _Slice, grid: Grid) -> Plane:
@@ -130,7 +132,7 @@ def _air(one: _Slice, grid: Grid) -> Plane:
     height = np.linspace(-1, 1, rows)[:, None]
     width = np.linspace(-1, 1, columns)[None, :]
     is_within = height**2 + width**2 < WITHIN_CIRCLE**2
-    near = ndimage.binary_dilation(one.body, iterations=_pixels(FROM_BODY_MM, grid))
+    near = _widened(one.body, FROM_BODY_MM, grid)
     outside = one.hu[is_within & ~near]
     return outside[outside < AIR_HU]
 
@@ -224,7 +226,7 @@ def _vessels(one: _Slice, muscle_hu: float, grid: Grid) -> tuple[int, int]:
     darker, would seem to have vessels otherwise.
     """
     bone = one.body & (one.smooth > muscle_hu + PARTLY_BONE_HU)
-    near_bone = ndimage.binary_dilation(bone, iterations=_pixels(FROM_BONE_MM, grid))
+    near_bone = _widened(bone, FROM_BONE_MM, grid)
     above_muscle = one.smooth[one.body & ~near_bone] - muscle_hu
     is_bright = above_muscle > VESSEL_HU
     is_soft = above_muscle > -SOFT_HU
