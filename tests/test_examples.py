@@ -26,6 +26,7 @@ MODULES = [
 # These name files: their examples run in the prepared folder.
 WITH_FILES = {
     "recontour.assess.acceptance",
+    "recontour.assess.case_offsets",
     "recontour.cohort.case",
     "recontour.cohort.changes",
     "recontour.cohort.doubts",
@@ -65,6 +66,7 @@ WITH_FILES = {
     "recontour.study.study",
     "recontour.transfer.measured",
     "recontour.workflows.accepting",
+    "recontour.workflows.comparing",
     "recontour.workflows.contouring",
     "recontour.workflows.contouring_many",
     "recontour.workflows.evaluating",

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from recontour.geometry.offsets import MEASURES, SIDES, Measure, offsets
 from recontour.geometry import Grid
 from recontour.geometry.arrays import Mask
+from recontour.geometry.offsets import MEASURES, SIDES, Measure, offsets
 
 GRID = Grid((12, 40, 40), (2.0, 2.0), tuple(3.0 * index for index in range(12)), (0.0, 0.0))
 
@@ -75,7 +75,7 @@ def test_an_end_at_the_scans_end_is_unknown_in_either_mask() -> None:
 def test_an_end_beyond_which_nothing_was_contoured_is_unknown() -> None:
     found = offsets(OTHER, OTHER, GRID, unknown_ends=["caudal"])
 
-    assert set(found) == {*SIDES, "cranial"}
+    assert set(found) == {*SIDES, "around", "cranial"}
 
 
 def test_masks_without_a_common_slice_have_ends_but_no_sides() -> None:

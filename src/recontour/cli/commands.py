@@ -568,6 +568,21 @@ def monitor(options: argparse.Namespace, progress: ProgressBar) -> Answer:
     )
 
 
+def compare(options: argparse.Namespace, progress: ProgressBar) -> Answer:
+    """Say how a cohort is contoured differently from a model's centre."""
+    from recontour.workflows.paths import refuse_for_comparing
+
+    refuse_for_comparing(options.model, options.cohort, options.home, options.out)
+    progress.begin(f"reading {options.model}, {options.cohort}")
+    found = recontour.compare(
+        options.model, options.cohort, options.out, home=options.home, progress=progress
+    )
+    return Answer(
+        show=lambda: tell.compared(found, options.out),
+        facts=lambda: facts.compared(found, options.out),
+    )
+
+
 def _check_for_evaluating(options: argparse.Namespace) -> None:
     """Refuse wrong paths, and files of names and tolerances that cannot be read."""
     from recontour.organs import read_tolerances_file, read_user_map

@@ -29,7 +29,13 @@ if TYPE_CHECKING:
     from recontour.network import Model, ModelCard
     from recontour.organs import NameRow
     from recontour.study.estimate import Forecast
-    from recontour.workflows import CohortContents, Contoured, Monitored, SeriesContoured
+    from recontour.workflows import (
+        CohortContents,
+        Contoured,
+        Monitored,
+        ProtocolComparison,
+        SeriesContoured,
+    )
 
 Facts = dict[str, object]
 
@@ -340,6 +346,23 @@ def _control_chart(chart: "Chart") -> Facts:
         "cases": chart.cases,
         "values": chart.values,
         "signals": chart.signals,
+    }
+
+
+def compared(found: "ProtocolComparison", folder: Path) -> Facts:
+    """Return what differs between two centres' contours, in numbers and in words."""
+    return {
+        "folder": folder,
+        "report": folder / "report.html",
+        "centre": found.centre,
+        "home": found.home,
+        "statements": found.statements,
+        "differences": found.differences,
+        "images": found.images,
+        "unlike_images": found.unlike_images,
+        "suspects": found.suspects,
+        "doubts": found.doubts,
+        "offsets": found.offsets,
     }
 
 

@@ -126,6 +126,7 @@ def parser() -> argparse.ArgumentParser:
     _add_evaluate(commands)
     _add_accept(commands)
     _add_monitor(commands)
+    _add_compare(commands)
     _add_study(commands)
     _add_report(commands)
     _add_demo(commands)
@@ -732,6 +733,21 @@ def _add_monitor(commands: Commands) -> None:
         help=f"how many of the first patients say what is usual; default: {USUAL_BASELINE}",
     )
     _add_names(added, "ROI names of both folders -> TG-263")
+    _add_out(added, "DIR", "a new folder")
+    _add_json(added)
+
+
+def _add_compare(commands: Commands) -> None:
+    words = "a cohort's contours beside a model's -> what differs from the model's centre, in mm"
+    added = _command(commands, "compare", "compare", words)
+    _add_path(added, "model", "MODEL", "a model of the other centre")
+    _add_path(added, "cohort", "COHORT", "patients that the model was not trained on")
+    added.add_argument(
+        "--home",
+        type=_path,
+        metavar="COHORT",
+        help="patients of the model's centre, for a model that keeps nothing of them",
+    )
     _add_out(added, "DIR", "a new folder")
     _add_json(added)
 

@@ -36,7 +36,13 @@ if TYPE_CHECKING:
     from recontour.study.estimate import Forecast
     from recontour.study.study import StudySummary
     from recontour.study.tables import ModelsTable
-    from recontour.workflows import CohortContents, Contoured, Monitored, SeriesContoured
+    from recontour.workflows import (
+        CohortContents,
+        Contoured,
+        Monitored,
+        ProtocolComparison,
+        SeriesContoured,
+    )
 
 
 FIRST_ORGANS = 3  # to look at, on the line of one CT of many
@@ -587,6 +593,23 @@ def accepted(found: "Acceptance", folder: Path, per_organ: Path | None) -> None:
         kept = ", ".join(found.from_parent) or "no organ"
         say(f"written: {per_organ}, with {kept} from {found.parent.name}")
     say(f"report: {folder / 'report.html'}; it is for a person to check and sign")
+
+
+def compared(found: "ProtocolComparison", folder: Path) -> None:
+    """Show what differs between two centres' contours, and which contours are unlike the others."""
+    if found.statements:
+        say(f"Compared with {found.home}, {found.centre} has its organs:")
+    for statement in found.statements:
+        say(f"  {words(statement)}")
+    if found.unlike_images:
+        say(f"The images of {found.centre} differ from those of {found.home}:")
+    for unlike in found.unlike_images:
+        say(f"  {words(unlike)}")
+    if found.doubts:
+        say("Contours that are drawn unlike the cohort's others:")
+    for doubt in found.doubts:
+        say(f"  {words(doubt)}")
+    say(f"report: {folder / 'report.html'}")
 
 
 def _verdicts(scores: Sequence["CaseScore"]) -> None:

@@ -1,11 +1,14 @@
 """What can be found where scores are measured, compared and read."""
 
 import math
+from collections.abc import Mapping
 from typing import Literal
 
 from recontour.evaluation.numbers import number, p_value, signed
 from recontour.findings import Finding, FitToStore, ScreenOnly, finding
-from recontour.wording import plural
+from recontour.geometry.offsets import UNITS, Measure
+from recontour.network.image_traits import ImageTrait
+from recontour.wording import enumerated, plural
 
 EVALUATE_AGAIN = "evaluate again, or repair the file"
 
@@ -353,3 +356,167 @@ class NotCharted(Finding):
         """Say how many there are."""
         few = plural(self.patients, "patient")
         return f"only {few} of the baseline can say what is usual (at least {self.fewest} must)"
+
+
+# What a contour is that lies further out by a measure, and one that lies less far out.
+DRAWN: Mapping[Measure, tuple[str, str]] = {
+    "right": ("wider on the right", "narrower on the right"),
+    "left": ("wider on the left", "narrower on the left"),
+    "anterior": ("wider at the front", "narrower at the front"),
+    "posterior": ("wider at the back", "narrower at the back"),
+    "cranial": ("higher at its upper end", "lower at its upper end"),
+    "caudal": ("lower at its lower end", "higher at its lower end"),
+    "around": ("wider all around", "narrower all around"),
+    "volume": ("larger", "smaller"),
+}
+
+
+@finding
+class DrawnFurther(Finding):
+    """By one measure, a centre draws an organ otherwise than the model's home centre.
+
+    mean: above 0, further out, or larger; low, high: its 95 % interval. twin: the organ on the
+    other side, whose mean by the mirrored measure is twin_mean; None: there is none, or it was not
+    measured.
+    """
+
+    measure: Measure
+    mean: float
+    low: float
+    high: float
+    patients: int
+    p_holm: float
+    twin: FitToStore[str | None] = None
+    twin_mean: float | None = None
+
+    def sentence(self) -> str:
+        """Say how it is drawn, with the interval."""
+        more, less = DRAWN[self.measure]
+        unit = UNITS[self.measure]
+        low, high = sorted((abs(self.low), abs(self.high)))
+        if self.low < 0 < self.high:
+            low = -low
+        how = more if self.mean > 0 else less
+        return f"{abs(self.mean):.1f} {unit} ({low:.1f} to {high:.1f}) {how}"
+
+    @property
+    def is_of_one_twin(self) -> bool:
+        """Return whether the organ's twin differs less than half as much, or the other way."""
+        if self.twin_mean is None:
+            return False
+        return self.twin_mean * self.mean < self.mean**2 / 2
+
+
+@finding
+class DrawnDifferently(Finding):
+    """A centre draws an organ otherwise than the model's home centre.
+
+    parts: by measure. may_be_images: the images differ in sharpness or noise, which alone moves a
+    model's contours.
+    """
+
+    parts: tuple[DrawnFurther, ...]
+    may_be_images: bool = False
+
+    def sentence(self) -> str:
+        """Say how it is drawn, and what speaks against believing it."""
+        listed = enumerated([part.sentence() for part in self.parts], "and")
+        said = f"drawn {listed}"
+        lone = [part for part in self.parts if part.is_of_one_twin]
+        if lone:
+            twin_means = [_of_twin(part) for part in lone]
+            said += f"; but its twin is not ({lone[0].twin} {', '.join(twin_means)})"
+        if self.may_be_images:
+            said += (
+                "; perhaps only because the model draws differently on these images, which differ "
+                "in sharpness or noise"
+            )
+        return said
+
+
+def _of_twin(part: DrawnFurther) -> str:
+    assert part.twin_mean is not None
+    return f"{signed(part.twin_mean, 1)} {UNITS[part.measure]}"
+
+
+@finding
+class NothingElseDiffers(Finding):
+    """How many comparisons were made, and that the others show no difference.
+
+    stated: how many of the comparisons are stated as differences. organs: compared.
+    """
+
+    organs: int
+    comparisons: int
+    stated: int
+
+    def sentence(self) -> str:
+        """Say so, and that this proves no equality."""
+        what = "nothing else differs" if self.stated else "nothing differs"
+        return (
+            f"{what} by more than chance and 0.5 mm ({plural(self.comparisons, 'comparison')}"
+            f" of {plural(self.organs, 'organ')}, corrected by Holm's rule); a smaller difference "
+            "may exist"
+        )
+
+
+@finding
+class DrawnUnlikeOthers(Finding):
+    """A contour is drawn unlike those of the same organ in the cohort's other patients.
+
+    measure: that shows it most. excess_mm: above 0, further
+    out than the median of the others. z_score: robust. others: patients.
+    """
+
+    measure: Measure
+    excess_mm: float
+    z_score: float
+    others: int
+
+    def sentence(self) -> str:
+        """Say how it is drawn."""
+        more, less = DRAWN[self.measure]
+        how = more if self.excess_mm > 0 else less
+        return (
+            f"drawn {abs(self.excess_mm):.1f} mm {how} than in the {self.others} other patients "
+            f"(beside the model's contours; robust z {self.z_score:.1f})"
+        )
+
+    def remedy(self) -> str:
+        """Say what to do."""
+        return "look at the contour before a model learns from it"
+
+
+# What each trait of an image is called, its unit, and the digits that say something.
+TRAIT_WORDS: Mapping[ImageTrait, tuple[str, str, int]] = {
+    "pixel_mm": ("pixels", "mm", 2),
+    "slice_mm": ("distance of slices", "mm", 1),
+    "field_of_view_mm": ("field of view", "mm", 0),
+    "edge_width_mm": ("width of edges (sharpness)", "mm", 1),
+    "noise_hu": ("noise", "HU", 0),
+    "air_hu": ("air", "HU", 0),
+    "muscle_hu": ("muscle", "HU", 0),
+    "bone_hu": ("dense bone", "HU", 0),
+    "vessel_percent": ("bright vessels (contrast medium)", "% of soft tissue", 1),
+}
+
+
+@finding
+class ImagesDiffer(Finding):
+    """By one trait, a centre's images differ from those of a model's centre.
+
+    own, home: means, in the trait's unit. home_sd: over the home centre's patients.
+    """
+
+    trait: ImageTrait
+    own: float
+    home: float
+    home_sd: float
+
+    def sentence(self) -> str:
+        """Compare the numbers."""
+        name, unit, digits = TRAIT_WORDS[self.trait]
+        return (
+            f"{name}: {self.own:.{digits}f} {unit}, at the model's centre {self.home:.{digits}f} "
+            f"(SD {self.home_sd:.{digits}f})"
+        )

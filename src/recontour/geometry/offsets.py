@@ -6,6 +6,7 @@ The differences of two masks on one grid, (slice, row, column), as a person woul
   first mask's pixel edges that face this way from the second mask's outline, in the plane of the
   slice. Above 0, they lie outside it.
 - cranial, caudal: how much further the first mask reaches at this end.
+- around: the mean of the four sides.
 - volume: by how much the first mask is larger.
 
 An end counts only if it is known. It is not where one of the masks reaches the scan's first or last
@@ -22,9 +23,19 @@ from recontour.geometry import Grid
 from recontour.geometry.arrays import Floats, Mask
 from recontour.geometry.tracing import box_of
 
-Measure = Literal["right", "left", "anterior", "posterior", "cranial", "caudal", "volume"]
+Measure = Literal[
+    "right",
+    "left",
+    "anterior",
+    "posterior",
+    "cranial",
+    "caudal",
+    "around",
+    "volume",
+]
 MEASURES: tuple[Measure, ...] = get_args(Measure)
 SIDES: tuple[Measure, ...] = ("right", "left", "anterior", "posterior")
+DIRECTIONS: tuple[Measure, ...] = (*SIDES, "cranial", "caudal")
 UNITS: Mapping[Measure, str] = {**dict.fromkeys(MEASURES, "mm"), "volume": "cc"}
 
 # By measure; what cannot be measured is missing.
@@ -63,6 +74,8 @@ def offsets(
     if not drawn.any() or not other.any():
         return {}
     found = _of_sides(drawn, other, grid)
+    if len(found) == len(SIDES):
+        found["around"] = sum(found.values()) / len(SIDES)
     ends = _of_ends(drawn, other, grid)
     for end in unknown_ends:
         ends.pop(end, None)

@@ -24,6 +24,7 @@ from pydantic import (
 from recontour.errors import SettingsError
 from recontour.files import NAME_LETTERS, UnreadableError, is_name
 from recontour.network.architecture import Architecture, UNet
+from recontour.network.baseline import Baseline
 from recontour.network.check import Check
 from recontour.network.preprocessing import Preprocessing
 from recontour.network.ranges import Ranges
@@ -151,6 +152,8 @@ class Provenance:
     ranges: what bodies and organs measured in all patients learnt from, those of the parents
     included if these have ranges, too; None in a model from before there were ranges.
     check: what a cross-validation of the adaptation found; None without one.
+    baseline: how far the centre's own contours lie from the model's; None in a model from before
+    there were baselines.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -174,6 +177,7 @@ class Provenance:
     trained_on_tissue_hu: tuple[TissueProfile, ...] = ()
     ranges: Ranges | None = None
     check: Check | None = None
+    baseline: Baseline | None = None
 
     @property
     def lineage(self) -> str:

@@ -2,7 +2,7 @@
 
 import datetime
 import hashlib
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -217,13 +217,16 @@ def fit(
     deterministic: bool = False,
     head_only: bool = False,
     keep_log: bool = False,
-) -> Generator[Step]:
+    complete: Callable[[Model], Model] = lambda model: model,
+) -> Generator[Step, None, Model]:
     """Train the layers that are not frozen, yielding after each iteration; then write the file.
 
     The network computes in what the model's recipe says (`with_precision`), or in float32.
     head_only: write the model's own head alone. keep_log: leave the log for TensorBoard in the
-        run's folder, of which nothing else stays. Between two iterations the caller may contour
-        with the model, but not change it.
+        run's folder, of which nothing else stays. complete: is called with the trained model, and
+        returns it with what is to be said of it in its file. Between two iterations the caller may
+        contour with the model, but not change it.
+    Returns: the model as in the file.
     Raises: SettingsError: the model could not be read from its file again, for example because of a
         notice of many pages.
     """
@@ -241,12 +244,14 @@ def fit(
         raise
     with agreed():
         if is_first_process():
+            model = complete(model)
             save = save_head if head_only else save_model
             try:
                 save(model, out)
             except FaultError as error:
                 raise stopped(error, recipe.iterations, recipe.iterations) from error
             folder.close(keep_log=keep_log)
+    return model
 
 
 def _seed(seed: int) -> None:

@@ -9,6 +9,7 @@ contouring   `contour`
 contouring_many, contour_list  `contour_all`: every series of a folder
 evaluating, evaluating_cases  `evaluate`
 accepting    `accept`: may a model replace the one in use?
+comparing    `compare`
 model_elsewhere  a model in other processes
 inspecting   `inspect`
 monitoring   `monitor`
@@ -28,6 +29,7 @@ from recontour.lazy import lazily
 if TYPE_CHECKING:
     from recontour.cohort.importing import import_dicom
     from recontour.workflows.accepting import accept
+    from recontour.workflows.comparing import ProtocolComparison, compare
     from recontour.workflows.contouring import Contoured, contour
     from recontour.workflows.contouring_many import SeriesContoured, contour_all
     from recontour.workflows.evaluating import evaluate
@@ -40,9 +42,11 @@ __all__ = [
     "CohortContents",
     "Contoured",
     "Monitored",
+    "ProtocolComparison",
     "SeriesContoured",
     "accept",
     "adapt",
+    "compare",
     "contour",
     "contour_all",
     "evaluate",
@@ -56,9 +60,11 @@ _MODULE_OF = {
     "CohortContents": "recontour.workflows.inspecting",
     "Contoured": "recontour.workflows.contouring",
     "Monitored": "recontour.workflows.monitoring",
+    "ProtocolComparison": "recontour.workflows.comparing",
     "SeriesContoured": "recontour.workflows.contouring_many",
     "accept": "recontour.workflows.accepting",
     "adapt": "recontour.workflows.learning",
+    "compare": "recontour.workflows.comparing",
     "contour": "recontour.workflows.contouring",
     "contour_all": "recontour.workflows.contouring_many",
     "evaluate": "recontour.workflows.evaluating",

@@ -812,3 +812,32 @@ class AlarmRaised(Finding):
     def remedy(self) -> str:
         """Say where it is shown."""
         return "see the report"
+
+
+class NoBaseline(Finding):
+    """A model file does not say how far its centre's own contours lie from the model's."""
+
+    def sentence(self) -> str:
+        """Say what is lacking, and what follows."""
+        return (
+            "the model was made before models kept how their centre's own contours lie beside "
+            "theirs, so nothing can be said of what differs between the centres"
+        )
+
+    def remedy(self) -> str:
+        """Say what would help."""
+        return "give a cohort of the model's centre with --home"
+
+
+@finding
+class OnlyDrafts(Finding):
+    """All contours of a cohort that could be compared are recontour's own. drafts: cases."""
+
+    drafts: int
+
+    def sentence(self) -> str:
+        """Say so."""
+        return (
+            f"{plural(self.drafts, 'case')} with organs of the model's, all with contours that "
+            "recontour drew; only a person's contours can be compared"
+        )

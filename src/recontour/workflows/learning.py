@@ -4,9 +4,11 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from recontour.assess.case_offsets import baseline_of
 from recontour.assess.caveats import phantom_warnings
 from recontour.cohort import Case, Cohort, by_patient
 from recontour.cohort.doubts import cohort_warnings, draft_warnings
@@ -413,6 +415,13 @@ def _learn(
 ) -> Model:
     """Fit a model and write its file, reporting progress."""
     model = with_precision(model, recipe, out, precision, deterministic=deterministic)
+    what = f"training {out.stem}"
+
+    def complete(trained: Model) -> Model:
+        told = partial(_tell_baseline, progress, what)
+        baseline = baseline_of(trained, cases, told)
+        return replace(trained, provenance=replace(trained.provenance, baseline=baseline))
+
     steps = fit(
         model,
         cases,
@@ -422,14 +431,20 @@ def _learn(
         deterministic=deterministic,
         head_only=head_only,
         keep_log=keep_log,
+        complete=complete,
     )
     teller = TrainingTeller(plan, recipe, sum(case.grid.shape[0] for case in cases))
-    follow(steps, teller, f"training {out.stem}", recipe.iterations, progress)
+    model = follow(steps, teller, what, recipe.iterations, progress)
     if is_first_process():
         never = _never_found(model, cases)
         if never:
             log_finding(log, logging.WARNING, OrgansNotFoundAfterTraining(organs=never))
     return model
+
+
+def _tell_baseline(progress: Progress, what: str, done: int, of: int) -> None:
+    """Report how many patients were compared with the model that has learnt from them."""
+    progress(what, done, of, "comparing its contours with the centre's own")
 
 
 def _never_found(model: Model, cases: Sequence[Case]) -> tuple[str, ...]:

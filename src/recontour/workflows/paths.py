@@ -152,3 +152,21 @@ def is_model_path(path: Path) -> bool:
         return path.is_file() or (not path.exists() and "+" in str(path))
     except OSError:  # a name that is too long, because it is two
         return "+" in str(path)
+
+
+def refuse_for_comparing(
+    model: Path,
+    cohort: Path,
+    home: Path | None,
+    out: Path,
+) -> None:
+    """Raise a RecontourError if `compare` cannot use one of its paths.
+
+    home: a cohort of the model's centre; None: none is given.
+    """
+    refuse_as_output(out)
+    refuse_swapped(model, cohort, "MODEL COHORT")
+    refuse_no_model(model)
+    for place in (cohort, home):
+        if place is not None:
+            Cohort.open(place)

@@ -9,6 +9,7 @@ from typing import Any
 
 from recontour.cohort import Case, by_patient
 from recontour.findings import log_finding
+from recontour.network import Model
 from recontour.progress import Progress
 from recontour.training.loop import Step
 from recontour.training.recipe import Recipe
@@ -87,17 +88,24 @@ class TrainingTeller:
 
 
 def follow(
-    steps: Generator[Step],
+    steps: Generator[Step, None, Model],
     teller: TrainingTeller,
     what: str,
     iterations: int,
     progress: Progress,
-) -> None:
-    """Run a training to its end, and say how far it is. what: the training, in a few words."""
+) -> Model:
+    """Run a training to its end, and say how far it is. what: the training, in a few words.
+
+    Returns: the trained model.
+    """
     with closing(steps):
-        for step in steps:
-            if not is_first_process():
-                continue
-            teller.hear(step)
-            words = f"loss {step.loss:.3f}, learning rate {step.learning_rate:.2e}"
-            progress(what, step.iteration, iterations, words)
+        while True:
+            try:
+                step = next(steps)
+            except StopIteration as end:
+                trained: Model = end.value
+                return trained
+            if is_first_process():
+                teller.hear(step)
+                words = f"loss {step.loss:.3f}, learning rate {step.learning_rate:.2e}"
+                progress(what, step.iteration, iterations, words)

@@ -1,0 +1,97 @@
+"""What a cohort's patients measure beside a model: its contours' offsets, and its images."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from recontour.assess.scoring import contour_case
+from recontour.cohort import Case, by_patient
+from recontour.contouring.contourer import Contourer
+from recontour.evaluation.differences import PatientOffsets, values_by_organ
+from recontour.geometry.arrays import Mask
+from recontour.geometry.offsets import Measure, Offsets, offsets
+from recontour.network import Model
+from recontour.network.baseline import Baseline, Name, Spread, Spreads, spread_of
+from recontour.network.image_traits import ImageTrait, ImageTraits, image_traits
+
+# More patients than these tell little more of a centre's mean, and each one takes time.
+MOST_PATIENTS = 40
+# What a case calls the ends of an organ, as directions.
+DIRECTION_OF: Mapping[str, Measure] = {"above": "cranial", "below": "caudal"}
+
+
+def offsets_of_mask(case: Case, organ: str, mask: Mask) -> Offsets:
+    """Return how much further out a case's own contour of an organ lies than another mask of it.
+
+    mask: bool, (slice, row, column). It counts only where the organ is known.
+    """
+    beyond = case.traits.partly_contoured.get(organ, ())
+    unknown = [DIRECTION_OF[end] for end in beyond]
+    return offsets(case.mask(organ), case.where_known(organ, mask), case.grid, unknown)
+
+
+def offsets_of_case(contourer: Contourer, case: Case, patient: str) -> list[PatientOffsets]:
+    """Return how far each contour of a case lies from the model's.
+
+    An organ that the model does not find has no offsets. patient: what to call the case's patient.
+
+    >>> import recontour
+    >>> contourer = recontour.Contourer.load("north.safetensors")
+    >>> case = next(iter(recontour.Cohort.open("north-test")))
+    >>> [found.organ for found in offsets_of_case(contourer, case, case.id)]
+    ['Brainstem', 'Lens_L']
+    """
+    found = []
+    for organ, mask in contour_case(contourer, case):
+        measured = offsets_of_mask(case, organ, mask)
+        found.append(PatientOffsets(patient, case.id, organ, measured))
+    return found
+
+
+def baseline_of(
+    model: Model,
+    cases: Sequence[Case],
+    told: Callable[[int, int], object] = lambda _done, _of: None,
+) -> Baseline:
+    """Measure a centre's own contours beside its model's, and its images, in at most 40 patients.
+
+    They are taken evenly from the cohort. told: is called with how many patients are done, and of
+    how many.
+    """
+    chosen = _evenly(by_patient(cases), MOST_PATIENTS)
+    contourer = Contourer(model)
+    rows: list[PatientOffsets] = []
+    images: list[ImageTraits] = []
+    for done, patient in enumerate(chosen):
+        told(done, len(chosen))
+        images.append(image_traits(patient[0].hu, patient[0].grid))
+        for case in patient:
+            rows += offsets_of_case(contourer, case, patient[0].id)
+    by_organ: dict[str, Spreads] = {}
+    for organ, by_measure in values_by_organ(rows).items():
+        values = {measure: of_patients.values() for measure, of_patients in by_measure.items()}
+        by_organ[organ] = _spreads(values)
+    return Baseline(by_organ, _spreads(values_by_trait(images)))
+
+
+def values_by_trait(images: Iterable[ImageTraits]) -> dict[ImageTrait, list[float]]:
+    """Return what several images measure by trait."""
+    found: dict[ImageTrait, list[float]] = {}
+    for image in images:
+        for trait, value in image.items():
+            found.setdefault(trait, []).append(value)
+    return found
+
+
+def _spreads(values: Mapping[Name, Iterable[float]]) -> dict[Name, Spread]:
+    """Return the spread of what was measured in two patients or more."""
+    found = {}
+    for name, of_patients in values.items():
+        spread = spread_of(of_patients)
+        if spread:
+            found[name] = spread
+    return found
+
+
+def _evenly(patients: Sequence[list[Case]], most: int) -> list[list[Case]]:
+    """Return so many of the patients at most, spread over all of them."""
+    count = min(most, len(patients))
+    return [patients[index * len(patients) // count] for index in range(count)]

@@ -1,0 +1,79 @@
+"""What differences between two centres' contours amount to, as findings."""
+
+from collections.abc import Iterable, Sequence
+
+from recontour.evaluation.consistency import Suspect
+from recontour.evaluation.differences import Difference, twin_of
+from recontour.evaluation.findings import (
+    DrawnDifferently,
+    DrawnFurther,
+    DrawnUnlikeOthers,
+    ImagesDiffer,
+    NothingElseDiffers,
+)
+from recontour.evaluation.images import ImageDifference
+from recontour.findings import Finding
+
+
+def said_of_differences(
+    found: Sequence[Difference],
+    *,
+    may_be_images: bool = False,
+) -> list[Finding]:
+    """Return one finding per organ that is drawn differently, and one that says what was compared.
+
+    may_be_images: the images differ in sharpness or noise, which alone moves a model's contours.
+    Nothing is said if nothing was compared.
+    """
+    if not found:
+        return []
+    said: list[Finding] = []
+    stated = [one for one in found if one.is_stated]
+    for organ in dict.fromkeys(one.organ for one in stated):
+        parts = [_further(one, found) for one in stated if one.organ == organ]
+        said.append(DrawnDifferently(organ=organ, parts=tuple(parts), may_be_images=may_be_images))
+    organs = {one.organ for one in found}
+    said.append(NothingElseDiffers(organs=len(organs), comparisons=len(found), stated=len(stated)))
+    return said
+
+
+def _further(difference: Difference, among: Sequence[Difference]) -> DrawnFurther:
+    twin = twin_of(difference, among)
+    return DrawnFurther(
+        measure=difference.measure,
+        mean=difference.mean,
+        low=difference.low,
+        high=difference.high,
+        patients=difference.patients,
+        p_holm=difference.p_holm,
+        twin=twin.organ if twin else None,
+        twin_mean=twin.mean if twin else None,
+    )
+
+
+def said_of_suspects(found: Iterable[Suspect]) -> list[Finding]:
+    """Return one finding per contour that is drawn unlike the cohort's others."""
+    said: list[Finding] = []
+    for one in found:
+        said.append(
+            DrawnUnlikeOthers(
+                case=one.patient,
+                organ=one.organ,
+                measure=one.measure,
+                excess_mm=one.excess_mm,
+                z_score=one.z,
+                others=one.others,
+            )
+        )
+    return said
+
+
+def said_of_images(found: Iterable[ImageDifference]) -> list[Finding]:
+    """Return one finding per trait in which the images differ."""
+    said: list[Finding] = []
+    for one in found:
+        if one.is_far:
+            said.append(
+                ImagesDiffer(trait=one.trait, own=one.own, home=one.home, home_sd=one.home_sd)
+            )
+    return said

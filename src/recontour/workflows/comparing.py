@@ -1,0 +1,250 @@
+"""Compare how a centre contours with how a model's own centre does."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from recontour.assess.case_offsets import baseline_of, offsets_of_mask, values_by_trait
+from recontour.assess.caveats import phantom_warnings, trained_on_warnings
+from recontour.assess.pictures import Planes
+from recontour.assess.protocol_page import PageOf, write_protocol_page
+from recontour.assess.scoring import contour_case
+from recontour.cohort import Case, Cohort, by_patient, patient_names
+from recontour.cohort.doubts import cohort_warnings, draft_warnings
+from recontour.contouring.contourer import Contourer
+from recontour.errors import CohortError, OrganError
+from recontour.evaluation.consistency import Suspect, suspects
+from recontour.evaluation.differences import (
+    Difference,
+    PatientOffsets,
+    differences,
+    write_differences,
+    write_offsets,
+)
+from recontour.evaluation.figures import Overlay
+from recontour.evaluation.images import ImageDifference, image_differences, may_move_contours
+from recontour.evaluation.plotting import refuse_unplottable
+from recontour.evaluation.statements import (
+    said_of_differences,
+    said_of_images,
+    said_of_suspects,
+)
+from recontour.files import whole_folder
+from recontour.findings import Finding, log_finding
+from recontour.network import Model, load_model, name_of
+from recontour.network.baseline import Baseline
+from recontour.network.image_traits import ImageTrait, image_traits
+from recontour.progress import Progress, quiet
+from recontour.wording import printable
+from recontour.workflows.findings import NoBaseline, NoCommonOrgan, OnlyDrafts
+from recontour.workflows.paths import refuse_for_comparing
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProtocolComparison:
+    """How a centre's contours differ from those of a model's centre, and from each other.
+
+    Attributes:
+        centre: Whose contours are compared.
+        home: The model's centre.
+        differences: By organ and measure; empty if the model has no baseline.
+        statements: What follows from the differences, in the order of the organs.
+        images: How the centres' images differ, by trait; empty if the model has no baseline.
+        unlike_images: The traits in which they differ, as findings.
+        suspects: Contours that are drawn unlike the cohort's others.
+        doubts: The same as findings.
+        offsets: How far each contour lies from the model's.
+        warnings: What speaks against the comparison.
+
+    Examples:
+        >>> import recontour
+        >>> found = recontour.compare("south.safetensors", "north-train", "compared")
+        >>> found.centre, found.home, found.suspects
+        ('north', 'south', ())
+    """
+
+    centre: str
+    home: str
+    differences: tuple[Difference, ...]
+    statements: tuple[Finding, ...]
+    images: tuple[ImageDifference, ...]
+    unlike_images: tuple[Finding, ...]
+    suspects: tuple[Suspect, ...]
+    doubts: tuple[Finding, ...]
+    offsets: tuple[PatientOffsets, ...]
+    warnings: tuple[Finding, ...]
+
+
+def compare(
+    model: Path | str,
+    cohort: Path | str,
+    out: Path | str,
+    *,
+    home: Path | str | None = None,
+    progress: Progress = quiet,
+) -> ProtocolComparison:
+    """Say how a centre contours differently from the centre of a model, in mm by direction.
+
+    Each contour is compared with what the model draws on the same CT, and the result with what the
+    same comparison gave at the model's own centre, which the model file keeps. Contours that are
+    drawn unlike the cohort's others are listed, too. Writes report.html, differences.csv and
+    offsets.csv into a new folder.
+
+    Args:
+        model: A model file, or TRUNK+HEAD.
+        cohort: A cohort folder of patients that the model was not trained on.
+        out: The folder to write; it must not exist.
+        home: A cohort of the model's centre, to compare with in place of what the model file keeps.
+        progress: Called with what is done, how many are done, of how many, and words.
+
+    Returns:
+        What differs, with intervals, and which contours are unlike the others.
+
+    Raises:
+        RecontourError: The model, a cohort or the output cannot be used.
+
+    Examples:
+        >>> import recontour
+        >>> found = recontour.compare("south.safetensors", "north-test", "comparison")
+        >>> sorted({row.organ for row in found.offsets})
+        ['Brainstem', 'Lens_L']
+    """
+    model, cohort, out = Path(model), Path(cohort), Path(out)
+    home = Path(home) if home is not None else None
+    refuse_for_comparing(model, cohort, home, out)
+    refuse_unplottable()
+    loaded = load_model(model)
+    opened = Cohort.open(cohort)
+    cases = _cases_to_compare(opened, loaded)
+    name = printable(name_of(model))
+    warnings = _warnings(name, loaded, opened, cases)
+    baseline = _baseline(loaded, home, progress)
+    if baseline is None:
+        warnings.append(NoBaseline(path=model))
+    for warning in warnings:
+        log_finding(log, logging.WARNING, warning)
+    rows, planes = _offsets(Contourer(loaded), cases, name, progress)
+    found = differences(rows, baseline.offsets) if baseline else []
+    images = image_differences(_images(cases), baseline.image) if baseline else []
+    said = said_of_differences(found, may_be_images=may_move_contours(images))
+    unlike = suspects(rows, baseline.offsets if baseline else {})
+    comparison = ProtocolComparison(
+        centre=opened.centre,
+        home=loaded.provenance.centre,
+        differences=tuple(found),
+        statements=tuple(said),
+        images=tuple(images),
+        unlike_images=tuple(said_of_images(images)),
+        suspects=tuple(unlike),
+        doubts=tuple(said_of_suspects(unlike)),
+        offsets=tuple(rows),
+        warnings=tuple(warnings),
+    )
+
+    def overlays(case_id: str, organ: str) -> Iterator[Overlay]:
+        return planes[case_id].overlays(opened[case_id], organ)
+
+    total = len(cases)
+    progress("comparing", total, total, "report.html")
+    page = PageOf(
+        centre=opened.centre,
+        home=loaded.provenance.centre,
+        model=name,
+        differences=found,
+        statements=said,
+        images=images,
+        unlike_images=comparison.unlike_images,
+        suspects=unlike,
+        doubts=comparison.doubts,
+        rows=rows,
+        warnings=warnings,
+        notices=loaded.provenance.notices,
+    )
+    with whole_folder(out) as folder:
+        write_offsets(folder / "offsets.csv", rows)
+        write_differences(folder / "differences.csv", found)
+        write_protocol_page(folder / "report.html", page, overlays)
+    return comparison
+
+
+def _cases_to_compare(cohort: Cohort, model: Model) -> list[Case]:
+    """Return the cases with an organ of the model's, contoured by a person.
+
+    Raises:
+        OrganError: no case has any.
+        CohortError: all that have one are recontour's own contours.
+    """
+    having = cohort.cases_with(model.organs)
+    if not having:
+        raise OrganError(
+            NoCommonOrgan(
+                path=cohort.path,
+                present=cohort.organs,
+                known=model.organs,
+                purpose="score",
+            )
+        )
+    drawn = [case for case in having if not case.is_draft]
+    if not drawn:
+        raise CohortError(OnlyDrafts(path=cohort.path, drafts=len(having)))
+    return drawn
+
+
+def _warnings(
+    name: str,
+    model: Model,
+    cohort: Cohort,
+    cases: Sequence[Case],
+) -> list[Finding]:
+    """Return what speaks against comparing these cases with the model's contours."""
+    models = {name: model}
+    return [
+        *cohort_warnings(cohort, cases),
+        *draft_warnings(list(cohort)),
+        *phantom_warnings(models, cohort, cases),
+        *trained_on_warnings(models, cases, cohort.centre),
+    ]
+
+
+def _baseline(model: Model, home: Path | None, progress: Progress) -> Baseline | None:
+    """Return what the model's own centre measures; None if nobody knows.
+
+    home: its cohort, if the user gave it.
+    """
+    if home is None:
+        return model.provenance.baseline
+    cases = _cases_to_compare(Cohort.open(home), model)
+
+    def told(done: int, of: int) -> None:
+        progress("comparing at home", done, of, "")
+
+    return baseline_of(model, cases, told)
+
+
+def _images(cases: Sequence[Case]) -> Mapping[ImageTrait, Sequence[float]]:
+    """Return what the images measure by trait: those of each patient's first CT."""
+    first = [patient[0] for patient in by_patient(cases)]
+    return values_by_trait(image_traits(case.hu, case.grid) for case in first)
+
+
+def _offsets(
+    contourer: Contourer,
+    cases: Sequence[Case],
+    name: str,
+    progress: Progress,
+) -> tuple[list[PatientOffsets], Mapping[str, Planes]]:
+    """Return how far each contour lies from the model's, and by case the planes worth a picture."""
+    rows: list[PatientOffsets] = []
+    planes: dict[str, Planes] = {}
+    patients = patient_names(cases)
+    for done, case in enumerate(cases):
+        progress("comparing", done, len(cases), case.id)
+        planes[case.id] = Planes()
+        for organ, mask in contour_case(contourer, case):
+            measured = offsets_of_mask(case, organ, mask)
+            rows.append(PatientOffsets(patients[case.id], case.id, organ, measured))
+            planes[case.id].keep(case, organ, name, mask)
+    return rows, planes

@@ -1,0 +1,209 @@
+"""What is stated of two centres' contours, and what is not."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recontour.evaluation.consistency import suspects
+from recontour.evaluation.differences import (
+    PatientOffsets,
+    differences,
+    write_differences,
+    write_offsets,
+)
+from recontour.evaluation.findings import DrawnDifferently, NothingElseDiffers
+from recontour.evaluation.images import image_differences, may_move_contours
+from recontour.evaluation.statements import said_of_differences, said_of_images, said_of_suspects
+from recontour.findings import words
+from recontour.geometry.offsets import SIDES, Measure
+from recontour.network.baseline import Spread, Spreads
+from recontour.network.image_traits import ImageTrait
+
+ByOrgan = dict[str, Spreads]
+HOME = Spread(mean=0.5, sd=1.0, patients=40)
+
+
+def rows_of(organ: str, measure: Measure, values: Sequence[float]) -> list[PatientOffsets]:
+    found = []
+    for index, value in enumerate(values):
+        found.append(PatientOffsets(f"p-{index}", f"p-{index}", organ, {measure: value}))
+    return found
+
+
+def test_a_difference_is_that_of_two_differences() -> None:
+    rows = rows_of("Brainstem", "caudal", [9.5, 10.5, 9.0, 11.0, 10.0])
+
+    (found,) = differences(rows, {"Brainstem": {"caudal": HOME}})
+
+    assert found.mean == pytest.approx(9.5)
+    assert (found.own, found.home, found.patients) == (10.0, 0.5, 5)
+    assert found.low < 9.5 < found.high
+    assert found.is_stated
+
+
+def test_intervals_cover_and_chance_is_rarely_stated() -> None:
+    random = np.random.default_rng(0)
+    home = {"SpinalCord": dict.fromkeys(SIDES, Spread(mean=0.0, sd=1.0, patients=40))}
+    stated = covered = 0
+    for _ in range(300):
+        rows = []
+        for who in "abcdefgh":
+            values = random.normal(0, 1, 4)
+            rows.append(
+                PatientOffsets(who, who, "SpinalCord", dict(zip(SIDES, values, strict=True)))
+            )
+        found = differences(rows, home)
+        stated += any(one.is_stated for one in found)
+        covered += sum(one.low <= 0 <= one.high for one in found)
+
+    assert stated <= 0.08 * 300
+    assert covered / 1200 > 0.93
+
+
+def test_a_patient_with_two_cts_counts_once() -> None:
+    rows = rows_of("Brainstem", "caudal", [1.0, 2.0, 3.0])
+    rows.append(PatientOffsets("p-0", "another-ct", "Brainstem", {"caudal": 3.0}))
+
+    (found,) = differences(rows, {"Brainstem": {"caudal": HOME}})
+
+    assert found.patients == 3
+    assert found.own == pytest.approx(7 / 3)
+
+
+def test_what_was_not_measured_at_home_or_in_three_patients_is_left_out() -> None:
+    rows = [*rows_of("Brainstem", "caudal", [1, 2, 3]), *rows_of("Lens_L", "left", [1, 2])]
+
+    assert differences(rows, {"Lens_L": {"left": HOME}}) == []
+
+
+def test_small_and_uncertain_differences_are_not_stated() -> None:
+    certain = differences(
+        rows_of("Brainstem", "left", [0.9] * 8),
+        {"Brainstem": {"left": Spread(mean=0.5, sd=0.01, patients=40)}},
+    )
+    uncertain = differences(
+        rows_of("Brainstem", "left", [-9, 9, -8, 12]), {"Brainstem": {"left": HOME}}
+    )
+
+    assert not certain[0].is_stated
+    assert not uncertain[0].is_stated
+
+
+def test_a_volume_is_shown_but_neither_tested_nor_stated() -> None:
+    rows = rows_of("Brainstem", "volume", [30.0, 31.0, 32.0])
+
+    (found,) = differences(rows, {"Brainstem": {"volume": HOME}})
+
+    assert math.isnan(found.p_holm)
+    assert not found.is_stated
+
+
+def test_words_name_organ_size_interval_and_side() -> None:
+    rows = rows_of("Brainstem", "caudal", [9.5, 10.5, 9.0, 11.0, 10.0])
+    found = differences(rows, {"Brainstem": {"caudal": HOME}})
+
+    different, rest = said_of_differences(found)
+
+    assert words(different).startswith("Brainstem: drawn 9.5 mm (")
+    assert words(different).endswith(") lower at its lower end")
+    assert isinstance(rest, NothingElseDiffers)
+
+
+def test_a_negative_difference_is_said_with_positive_numbers() -> None:
+    rows = rows_of("Brainstem", "left", [-3.5, -3.4, -3.6, -3.5])
+
+    (different, _) = said_of_differences(differences(rows, {"Brainstem": {"left": HOME}}))
+
+    assert "drawn 4.0 mm (3.0 to 5.0) " in words(different)
+    assert words(different).endswith("narrower on the left")
+
+
+def test_a_difference_of_one_twin_alone_is_doubted() -> None:
+    lone = rows_of("Parotid_L", "left", [6.0, 6.1, 5.9, 6.0, 6.2])
+    like = rows_of("Parotid_R", "right", [0.5, 0.6, 0.4, 0.5, 0.6])
+    home: ByOrgan = {"Parotid_L": {"left": HOME}, "Parotid_R": {"right": HOME}}
+
+    different = said_of_differences(differences([*lone, *like], home))[0]
+
+    assert isinstance(different, DrawnDifferently)
+    assert "but its twin is not (Parotid_R" in words(different)
+
+
+def test_twins_that_agree_are_not_doubted() -> None:
+    left = rows_of("Parotid_L", "left", [6.0, 6.1, 5.9, 6.0, 6.2])
+    right = rows_of("Parotid_R", "right", [6.0, 6.1, 5.9, 6.0, 6.2])
+    home: ByOrgan = {"Parotid_L": {"left": HOME}, "Parotid_R": {"right": HOME}}
+
+    for different in said_of_differences(differences([*left, *right], home))[:2]:
+        assert "twin" not in words(different)
+
+
+def test_unlike_images_are_named_beside_a_difference() -> None:
+    rows = rows_of("Brainstem", "left", [6.0, 6.1, 5.9, 6.0])
+    found = differences(rows, {"Brainstem": {"left": HOME}})
+
+    different = said_of_differences(found, may_be_images=True)[0]
+
+    assert "sharpness or noise" in words(different)
+
+
+def test_sharpness_and_noise_move_contours_and_hu_do_not() -> None:
+    home: dict[ImageTrait, Spread] = {
+        "edge_width_mm": Spread(mean=4.0, sd=0.5, patients=40),
+        "muscle_hu": Spread(mean=50.0, sd=5.0, patients=40),
+    }
+    sharp = image_differences({"edge_width_mm": [4.1, 4.0, 4.2]}, home)
+    blurred = image_differences({"edge_width_mm": [5.1, 5.0, 5.2]}, home)
+    brighter = image_differences({"muscle_hu": [80.0, 81.0, 79.0]}, home)
+
+    assert [may_move_contours(found) for found in (sharp, blurred, brighter)] == [
+        False,
+        True,
+        False,
+    ]
+    assert said_of_images(sharp) == []
+    assert words(said_of_images(brighter)[0]) == "muscle: 80 HU, at the model's centre 50 (SD 5)"
+
+
+def test_equal_images_at_home_make_any_other_infinitely_far() -> None:
+    home: dict[ImageTrait, Spread] = {"pixel_mm": Spread(mean=1.0, sd=0.0, patients=40)}
+
+    (same,) = image_differences({"pixel_mm": [1.0, 1.0, 1.0]}, home)
+    (other,) = image_differences({"pixel_mm": [2.0, 2.0, 2.0]}, home)
+
+    assert (same.z, other.z) == (0.0, math.inf)
+
+
+def test_a_contour_wider_all_around_is_suspect() -> None:
+    values = []
+    for index in range(9):
+        values.append(0.2 * (index % 3))
+    rows = rows_of("SpinalCord", "around", [*values, 3.0])
+
+    (found,) = suspects(rows)
+
+    assert (found.patient, found.organ, found.others) == ("p-9", "SpinalCord", 9)
+    (said,) = said_of_suspects([found])
+    assert "wider" in words(said)
+    assert "9 other patients" in words(said)
+
+
+def test_few_patients_have_no_suspects() -> None:
+    rows = rows_of("SpinalCord", "left", [0.0, 0.1, 0.0, 0.1, 9.0])
+
+    assert suspects(rows) == []
+
+
+def test_tables_hold_numbers_and_leave_unknown_ones_out(tmp_path: Path) -> None:
+    rows = rows_of("Brainstem", "caudal", [-9.5, -10.5, -9.0])
+    found = differences(rows, {"Brainstem": {"caudal": HOME}})
+
+    write_offsets(tmp_path / "offsets.csv", rows)
+    write_differences(tmp_path / "differences.csv", found)
+
+    lines = (tmp_path / "offsets.csv").read_text().splitlines()
+    assert lines[1] == "p-0,p-0,Brainstem,,,,,,-9.5,,"
+    assert "Brainstem,caudal,3,-10.1667," in (tmp_path / "differences.csv").read_text()
