@@ -22,6 +22,7 @@ import argparse
 import csv
 import json
 import math
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields, replace
 from itertools import product
@@ -46,8 +47,8 @@ from recontour.transfer.models import fit, take_over
 
 SIZES = (1, 2, 4, 8)  # patients, each set inside the next one
 RETRAIN_LAST = 10
-SCORED = (5, 6)  # patients; the others, 6 at least, show what came
-TRIALS = 200  # random centres, each target
+SCORED = (6,)  # patients; the others, 6 at least, show what came
+TRIALS = 50  # random centres, each target
 SCORES = RESULTS / "how_many_more_scores.csv"
 
 
@@ -160,12 +161,14 @@ def trials(rows: Sequence[Row], scored: int, organ: str | None) -> Iterator[Tria
                 others = set(drawn[scored:])
                 brought = []
                 for order in orders:
-                    change = difference(dsc[order, more], dsc[order, following])
+                    before, after = dsc.get((order, more), {}), dsc.get((order, following), {})
+                    change = difference(before, after)
                     brought.append(
                         mean_of({key: change[key] for key in change if key[0] in others})
                     )
-                if said and np.isfinite(np.mean(brought)):
-                    yield Trial(said, float(np.mean(brought)))
+                known = [value for value in brought if math.isfinite(value)]
+                if said and known:
+                    yield Trial(said, float(np.mean(known)))
 
 
 def _of_folds(
@@ -176,7 +179,7 @@ def _of_folds(
     """Return each patient's scores by the model of the patient's own order."""
     own = {}
     for case, order in folds.items():
-        for (who, organ), value in dsc[order, size].items():
+        for (who, organ), value in dsc.get((order, size), {}).items():
             if who == case:
                 own[who, organ] = value
     return own
@@ -225,9 +228,15 @@ def foretold(numbers: Sequence[int], means: Sequence[float], following: int) -> 
     guesses = {"it stays as it is": means[-1], "as much again": 2 * means[-1] - means[-2]}
     for name, curve in CURVES.items():
         try:
-            fitted, _ = curve_fit(
-                curve, n, y, p0=(y[-1], 0.1, 0.5), bounds=((0, 0, 0.01), (1, 1, 10)), maxfev=20000
-            )
+            with warnings.catch_warnings(action="ignore"):  # no covariance is asked for
+                fitted, _ = curve_fit(
+                    curve,
+                    n,
+                    y,
+                    p0=(y[-1], 0.1, 0.5),
+                    bounds=((0, 0, 0.01), (1, 1, 10)),
+                    maxfev=20000,
+                )
             guesses[name] = float(curve(np.array([float(following)]), *fitted)[0])
         except (RuntimeError, ValueError):
             guesses[name] = means[-1]

@@ -1,6 +1,7 @@
 """Tables of docs/results.md are made of scores that lie beside it, and of nothing else."""
 
 import importlib
+import json
 from dataclasses import replace
 from math import isnan
 from pathlib import Path
@@ -202,3 +203,32 @@ def test_the_main_table_shows_the_surface_measures_that_there_are(
     head = "Model_ST - Model_S, surface DSC at 1 mm: +0.050 "
     said = [line for line in script.main_table(path) if line.startswith(head)]
     assert len(said) == (last_column == "surface_dsc_2mm")
+
+
+@pytest.mark.parametrize("script", ["how_many_more"], indirect=True)
+def test_what_foretold_the_next_number_of_patients_is_that_of_the_studies(
+    script: ModuleType,
+) -> None:
+    """No curve beats "it stays as it is", as decision 061 says."""
+    found = script.errors_of(script.study_curves())
+    errors = found["mean absolute error"]
+    kept = json.loads((RESULTS / "how_many_more.json").read_text())
+    assert kept["foretold, the studies' Model_T and Model_ST"]["next numbers"] == 16
+    assert min(errors, key=errors.__getitem__) == "it stays as it is"
+    decision = (REPO / "docs" / "decisions" / "061-how-many-more.md").read_text()
+    shown = [f"{errors[name]:.3f}" for name in ("as much again", "power law", "arctan")]
+    assert f"| **{errors['it stays as it is']:.3f}** | {' | '.join(shown)} |" in decision
+
+
+@pytest.mark.parametrize("script", ["how_many_more"], indirect=True)
+def test_a_next_step_that_was_foretold_as_it_came_is_held(script: ModuleType) -> None:
+    """Every doubling brings every patient an eighth, so nothing else can come."""
+    rows = []
+    for size in script.SIZES:
+        dsc = 0.25 + 0.125 * script.SIZES.index(size)
+        rows += [script.Row("t", 0, size, f"p{case}", "Brainstem", dsc) for case in range(9)]
+    found = script.judged(list(script.trials(rows, 6, None)))
+    assert found["trials"] == 2 * script.TRIALS
+    assert found["next step's 90 % interval held what came"] == 1.0
+    assert found["said go on"] == found["trials"]
+    assert found["said go on and nothing or less came"] == 0

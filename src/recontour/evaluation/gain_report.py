@@ -27,9 +27,9 @@ LAST = "measured"
 GAIN_COLUMNS = ("organ", "step", "fewer", "more", "patients", "gain", "low", "high")
 SCORE_COLUMNS = ("patient", "organ", "learnt_from", "dsc")
 ADVICE_WORDS = {
-    Advice.STOP: "Stop: further patients are unlikely to be worth contouring",
-    Advice.GO_ON: "Go on: the last patients helped",
-    Advice.NOT_KNOWN: "Not known: these patients cannot tell",
+    Advice.STOP: "Stop contouring further patients",
+    Advice.GO_ON: "Go on contouring further patients",
+    Advice.NOT_KNOWN: "Not known whether to contour further patients",
 }
 MEASURED, POSSIBLE = "#0072B2", "#E69F00"  # Okabe and Ito
 
@@ -223,6 +223,8 @@ def _draw_steps(panel: "Axes", gains: Gains) -> None:
         va="bottom",
         color="#444444",
     )
+    panel.use_sticky_edges = False  # no bar ends at the frame
+    panel.margins(y=0.1)
     panel.set_xlim(-0.5, place + 0.5)
     panel.set_xticks(range(len(names)), names)
     panel.set_xlabel("step in patients to learn from", fontsize=9)

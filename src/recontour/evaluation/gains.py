@@ -73,6 +73,12 @@ class Gains:
     dsc: mean by number of patients, fewest first, over the patients and organs that all models have
     scored. steps: one less. organs: the last step by organ. useful: the smallest gain in mean DSC
     that is worth further patients.
+
+    Examples:
+        >>> gain = Interval(0.03, 0.01, 0.05)
+        >>> step = Step(3, 6, 8, gain)
+        >>> Gains({3: 0.7, 6: 0.73}, [step], {"Brainstem": step}, useful=0.01).advice
+        <Advice.GO_ON: 'go on'>
     """
 
     dsc: Mapping[int, float]

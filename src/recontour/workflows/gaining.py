@@ -118,12 +118,18 @@ def gain(
         folds=len(dealt),
         iterations=nested[0].fold.recipe.iterations,
         seed=seed,
-        notices=tuple(notices_of(adaptation.cohort.notices, cases)),
+        notices=_notices(adaptation, cases),
     )
     with whole_folder(out) as folder:
         write_gain_report(folder, gains, dsc_by_number, header)
     CheckFolder.beside(out).close()
     return gains
+
+
+def _notices(adaptation: Adaptation, cases: Sequence[Case]) -> tuple[str, ...]:
+    """Return what a reader must know first, each once."""
+    of_cohort = notices_of(adaptation.cohort.notices, cases)
+    return tuple(dict.fromkeys([*of_cohort, *adaptation.parent.provenance.notices]))
 
 
 @dataclass(frozen=True, slots=True)
