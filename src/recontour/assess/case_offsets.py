@@ -1,6 +1,7 @@
 """What a cohort's patients measure beside a model: its contours' offsets, and its images."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from recontour.assess.scoring import contour_case
 from recontour.cohort import Case, by_patient
@@ -14,6 +15,8 @@ from recontour.network.image_traits import ImageTrait, ImageTraits, image_traits
 
 # More patients than these tell little more of a centre's mean, and each one takes time.
 MOST_PATIENTS = 40
+
+One = TypeVar("One")
 # What a case calls the ends of an organ, as directions.
 DIRECTION_OF: Mapping[str, Measure] = {"above": "cranial", "below": "caudal"}
 
@@ -56,7 +59,7 @@ def baseline_of(
     They are taken evenly from the cohort. told: is called with how many patients are done, and of
     how many.
     """
-    chosen = _evenly(by_patient(cases), MOST_PATIENTS)
+    chosen = evenly(by_patient(cases), MOST_PATIENTS)
     contourer = Contourer(model)
     rows: list[PatientOffsets] = []
     images: list[ImageTraits] = []
@@ -91,7 +94,7 @@ def _spreads(values: Mapping[Name, Iterable[float]]) -> dict[Name, Spread]:
     return found
 
 
-def _evenly(patients: Sequence[list[Case]], most: int) -> list[list[Case]]:
+def evenly(patients: Sequence[One], most: int) -> list[One]:
     """Return so many of the patients at most, spread over all of them."""
     count = min(most, len(patients))
     return [patients[index * len(patients) // count] for index in range(count)]

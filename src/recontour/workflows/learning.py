@@ -418,7 +418,7 @@ def _learn(
     what = f"training {out.stem}"
 
     def complete(trained: Model) -> Model:
-        told = partial(_tell_baseline, progress, what)
+        told = partial(_tell_baseline, progress, f"comparing {out.stem} with its centre")
         baseline = baseline_of(trained, cases, told)
         return replace(trained, provenance=replace(trained.provenance, baseline=baseline))
 
@@ -443,8 +443,8 @@ def _learn(
 
 
 def _tell_baseline(progress: Progress, what: str, done: int, of: int) -> None:
-    """Report how many patients were compared with the model that has learnt from them."""
-    progress(what, done, of, "comparing its contours with the centre's own")
+    """Report how many patients' own contours were compared with the trained model's."""
+    progress(what, done, of, "contours beside the centre's own")
 
 
 def _never_found(model: Model, cases: Sequence[Case]) -> tuple[str, ...]:
