@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Ask what tells which contours of a new patient are wrong, before anybody has drawn them.
 
-    .venv/bin/python benchmarks/look_here_first.py MODEL:COHORT [MODEL:COHORT ...] [--work DIR]
+    .venv/bin/python benchmarks/look_here_first.py [NAME=]MODEL:COHORT ... [--work DIR]
     .venv/bin/python benchmarks/look_here_first.py --table
 
-Each model contours a cohort whose patients chose nothing of it, and each contour is scored against
+Each model contours a cohort whose patients chose nothing of it; models of one NAME are one group,
+such as those of a cross-validation. Each contour is scored against
 the cohort's own. Beside the score stands what `contour` could know without the cohort's contours:
 each of these is a candidate for the reading order, and the larger it is, the worse the contour is
 supposed to be (`CANDIDATES`). Candidates are compared by
@@ -46,12 +47,13 @@ from scipy import ndimage, special, stats
 from real_centres import HERE, RESULTS, cpu_name
 from recontour.assess.scoring import score_masks
 from recontour.cohort import Case, Cohort
+from recontour.contouring.contourer import Contourer
 from recontour.contouring.engine import Engine, engine_of
 from recontour.contouring.likeness import in_parts, organ_unlike
 from recontour.contouring.predict import Answer, answer_of
 from recontour.geometry.arrays import Mask
 from recontour.network import Model, load_model, name_of
-from recontour.network.model import sha256_of
+from recontour.network.model import joint_sha256, part_sha256, sha256_of
 from recontour.network.ranges import Range, Ranges
 from recontour.network.traits import OrganTraits, body_of, organ_traits
 from recontour.network.views import VIEWS_OF_A_SLICE
@@ -60,12 +62,14 @@ from recontour.organs import misplaced_organs, organ_of
 JSON = RESULTS / "look_here_first.json"
 CONTOURS = RESULTS / "look_here_first_contours.csv"
 WORST_SHARE = 0.2  # of an organ's contours by one model
-FEWEST = 8  # contours of an organ by one model, to compare within the organ
+FEWEST = 5  # contours of an organ by one model, to compare within the organ
 FAILED_DSC = 0.6
 READ_SHARES = (0.2, 0.4)  # of a patient's contours
-SAMPLES = 2000
-LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)  # of probability, whose contours are compared
+SAMPLES = 300
+REPEATS = 3  # of which the fastest counts
+LEVELS = (0.1, 0.3, 0.7, 0.9)  # of probability, whose contours are compared
 CANDIDATES = {
+    "soft": "1 - soft Dice as `contour` computes it: on pixels near the contour",
     "soft_points": "1 - expected DSC on the network's points",
     "soft_pixels": "1 - expected DSC on the CT's pixels",
     "soft_heads": "1 - expected DSC, of the heads' mean probability",
@@ -83,6 +87,8 @@ CANDIDATES = {
     "twin": "difference in volume between left and right",
     "spread_hu": "standard deviation of HU inside",
 }
+BY_ORGAN = "by organ alone"
+MARKS = ("unlike", "parts", "misplaced")  # of gross failures, beside organs that are not found
 Row = Mapping[str, Any]
 Flags = npt.NDArray[np.bool_]
 Values = npt.NDArray[np.float64]
@@ -92,54 +98,65 @@ Values = npt.NDArray[np.float64]
 
 
 class Heads:
-    """A model whose heads answer apart from each other."""
+    """A model whose heads answer apart from each other; what a head says of a case is kept.
 
-    def __init__(self, model: Model) -> None:
+    work: where it is kept, as half-precision logits.
+    """
+
+    def __init__(self, model: Model, work: Path) -> None:
         self.model = model
-        self._engines: list[Engine] = []
+        trunk = part_sha256(model.network.trunk)
+        parts = [joint_sha256([trunk, part_sha256(head)]) for head in model.network.heads]
+        self._kept = [work / "answers" / part[:12] for part in parts]
+        self._engines: dict[int, Engine] = {}
 
     def answers(self, case: Case) -> tuple[Answer, dict[int, Answer]]:
         """Return a model's answer and, if several heads have a say, that of each by its place.
 
         The model's answer is the mean of its heads', so that no head is asked twice.
         """
-        self._compile(len(case.hu))
-        given = []
-        for engine in self._engines:
-            given.append(answer_of(self.model, engine, case.hu, case.grid, None, VIEWS_OF_A_SLICE))
+        given = [self._answer(head, case) for head in range(len(self._kept))]
         if len(given) == 1:
             return given[0], {}
-        return self._mean(given), dict(enumerate(given))
-
-    def _mean(self, given: Sequence[Answer]) -> Answer:
         share_HK = self.model.network.share_HK.numpy()
         mixed = []
         for view in range(VIEWS_OF_A_SLICE):
             logits_HKNhw = np.stack([answer.logits_VKNhw[view] for answer in given])
             mixed.append((share_HK[..., None, None, None] * logits_HKNhw).sum(axis=0))
-        return replace(given[0], logits_VKNhw=mixed)
+        return replace(given[0], logits_VKNhw=mixed), dict(enumerate(given))
 
-    def _compile(self, slices: int) -> None:
-        """Build an engine for each head, once."""
-        if self._engines:
-            return
-        count, organs = self.model.network.share_HK.shape
-        for head in range(count):
+    def _answer(self, head: int, case: Case) -> Answer:
+        model = self.model
+        file = self._kept[head] / f"{case.id}.npz"
+        if file.exists():
+            with np.load(file) as kept:
+                logits_VKNhw = list(kept["logits_VKNhw"].astype(np.float32))
+                centres = [(float(x), float(y)) for x, y in kept["centres_mm"]]
+            return Answer(model.organs, case.grid, model.preprocessing, centres, logits_VKNhw)
+        engine = self._engine(head, len(case.hu))
+        answer = answer_of(model, engine, case.hu, case.grid, None, VIEWS_OF_A_SLICE)
+        logits_VKNhw = list(np.asarray(answer.logits_VKNhw, dtype=np.float16))
+        file.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(file, logits_VKNhw=logits_VKNhw, centres_mm=np.array(answer.centres_mm))
+        return self._answer(head, case)
+
+    def _engine(self, head: int, slices: int) -> Engine:
+        if head not in self._engines:
             network = deepcopy(self.model.network)
-            share_HK = torch.zeros(count, organs)
+            share_HK = torch.zeros_like(network.share_HK)
             share_HK[head] = 1
-            if count > 1:
+            if len(share_HK) > 1:
                 network.set_shares(share_HK[1:])
-            self._engines.append(engine_of(replace(self.model, network=network), slices))
+            self._engines[head] = engine_of(replace(self.model, network=network), slices)
+        return self._engines[head]
 
 
 def measured(heads: Heads, case: Case) -> list[dict[str, Any]]:
     """Return a row for each organ that a case and a model have: scores and candidates."""
     model = heads.model
-    began = time.perf_counter()
     answer, by_head = heads.answers(case)
-    masks = dict(answer.masks())
-    seconds = time.perf_counter() - began
+    drafts = {draft.organ: draft for draft in answer.drafts()}
+    masks = {organ: draft.mask for organ, draft in drafts.items()}
     body = body_of(case.hu, case.grid)
     found = {organ: mask for organ, mask in masks.items() if mask.any()}
     middles = {organ: case.grid.middle_x_mm(mask) for organ, mask in found.items()}
@@ -157,7 +174,6 @@ def measured(heads: Heads, case: Case) -> list[dict[str, Any]]:
             "surface_dsc": score.surface_dsc,
             "hd95_mm": score.hd95_mm,
             "found": bool(mask.any()),
-            "seconds": seconds,
         }
         if mask.any():
             traits = organ_traits(case.hu, case.grid, mask, body)
@@ -165,6 +181,7 @@ def measured(heads: Heads, case: Case) -> list[dict[str, Any]]:
             row["unlike"] = bool(ranges and organ_unlike(ranges, organ, traits))
             row["parts"] = in_parts(organ, mask) is not None
             row["misplaced"] = organ in misplaced
+            row["soft"] = 1 - drafts[organ].soft_dice
             row |= dict(candidates(heads.model, answer, by_head, organ, mask, case))
             if ranges:
                 row |= dict(_beyond(ranges, organ, traits))
@@ -193,6 +210,7 @@ def candidates(
     yield "entropy", float(np.mean([_entropy_beside_surface(one) for one in logits_VNhw]))
     at_level = {level: _at(answer, organ, level) for level in LEVELS}
     yield "band", 1 - overlap(at_level[0.3], at_level[0.7])
+    at_level[0.5] = mask
     volumes = [np.count_nonzero(one) for one in at_level.values()]
     inside = [np.count_nonzero(one & mask) for one in at_level.values()]
     expected = float(np.mean(volumes)) + np.count_nonzero(mask)
@@ -306,11 +324,11 @@ def _against_twin(organ: str, found: Mapping[str, Mask]) -> float:
     return abs(math.log(ratio))
 
 
-def rows_of(model_path: Path, cohort_path: Path, work: Path) -> Iterator[dict[str, Any]]:
+def rows_of(name: str, model_path: Path, cohort_path: Path, work: Path) -> Iterator[dict[str, Any]]:
     """Yield every row of a model and a cohort; what was measured before is read."""
     model = load_model(model_path)
-    heads = Heads(model)
-    group = f"{name_of(model_path)} on {cohort_path.name}"
+    heads = Heads(model, work)
+    group = name or f"{name_of(model_path)} on {cohort_path.name}"
     folder = work / f"{name_of(model_path)}-{sha256_of(model.network)[:12]}"
     folder.mkdir(parents=True, exist_ok=True)
     first_cases: dict[str, str] = {}
@@ -327,6 +345,46 @@ def rows_of(model_path: Path, cohort_path: Path, work: Path) -> Iterator[dict[st
             print(f"measured: {group}: {case.id}", flush=True)
         for row in json.loads(kept.read_text()):
             yield {"group": group, "patient": patient} | row
+
+
+def cost_of(model_path: Path, cohort_path: Path, work: Path) -> dict[str, Any]:
+    """Return what the order costs on a cohort's first case, in seconds of CPU.
+
+    Raises: SystemExit: a contour is another one than without the order.
+    """
+    kept = work / "cost.json"
+    if kept.exists():
+        known: dict[str, Any] = json.loads(kept.read_text())
+        return known
+    contourer = Contourer.load(model_path)
+    case = next(iter(Cohort.open(cohort_path)))
+    plain_s, softly_s = [], []
+    list(contourer.contour(case.hu, case.grid))  # compiles
+    for _ in range(REPEATS):
+        began = time.process_time()
+        plain = dict(contourer.contour(case.hu, case.grid))
+        between = time.process_time()
+        drafts = list(contourer.drafts(case.hu, case.grid))
+        softly_s.append(time.process_time() - between)
+        plain_s.append(between - began)
+        for draft in drafts:
+            if draft.mask.tobytes() != plain[draft.organ].tobytes():
+                sys.exit(f"{draft.organ} is another one than without the order")
+    answer = contourer.answer(case.hu, case.grid)
+    began = time.process_time()
+    list(answer.masks())
+    between = time.process_time()
+    list(answer.drafts())
+    result = {
+        "slices": case.grid.shape[0],
+        "without": round(min(plain_s), 3),
+        "with": round(min(softly_s), 3),
+        "ratio": round(min(softly_s) / min(plain_s), 3),
+        "masks alone": round(between - began, 3),
+        "masks with soft Dice": round(time.process_time() - between, 3),
+    }
+    kept.write_text(json.dumps(result))
+    return result
 
 
 # What the candidates are worth
@@ -418,14 +476,19 @@ def _logistic(features: Values, bad: npt.NDArray[np.bool_], penalty: float = 1.0
     return weights
 
 
-def positions(score: Values, contours: Contours) -> Values:
-    """Return where each contour stands in its patient's reading order: 0 first, 1 never."""
-    place = np.zeros(len(score))
+def looked_at(score: Values, contours: Contours, share: float) -> Values:
+    """Return how much of each contour is looked at: 1, 0, or of one per patient a part.
+
+    share: of a patient's contours, in their reading order; a random order has looked at as much of
+        the bad ones.
+    """
+    read = np.zeros(len(score))
     for patient in np.unique(contours.patients):
         at = np.flatnonzero(contours.patients == patient)
         known = np.nan_to_num(score[at], nan=-math.inf)
-        place[at] = (stats.rankdata(-known) - 0.5) / len(at)
-    return place
+        before = stats.rankdata(-known) - 1
+        read[at] = np.clip(share * len(at) - before, 0, 1)
+    return read
 
 
 def by_organ_alone(contours: Contours) -> Values:
@@ -446,21 +509,20 @@ def statistics(score: Values, contours: Contours) -> dict[str, Statistic]:
     strata = [np.flatnonzero(contours.strata == one) for one in np.unique(contours.strata)]
     strata = [at for at in strata if contours.worst[at].any()]
     groups = [np.flatnonzero(contours.groups == one) for one in np.unique(contours.groups)]
-    place = positions(score, contours)
     found: dict[str, Statistic] = {
         "within organs": lambda weight: auroc(score, contours.worst, weight, strata),
         "failures over all": lambda weight: auroc(score, contours.failed, weight, groups),
     }
     for share in READ_SHARES:
+        read = looked_at(score, contours, share)
         for name, bad in (("worst fifth", contours.worst), ("failures", contours.failed)):
-            caught = (place <= share) & bad
-            found[f"{name} in the first {share:.0%}"] = _caught(caught, bad)
+            found[f"{name} in the first {share:.0%}"] = _caught(read * bad, bad)
     return found
 
 
-def _caught(caught: npt.NDArray[np.bool_], bad: npt.NDArray[np.bool_]) -> Statistic:
+def _caught(caught: Values, bad: Flags) -> Statistic:
     def share(weight: Values) -> float:
-        return float(weight[caught].sum() / max(weight[bad].sum(), 1e-9))
+        return float((weight * caught).sum() / max(weight[bad].sum(), 1e-9))
 
     return share
 
@@ -489,22 +551,18 @@ def scores_of(rows: Sequence[Row], contours: Contours) -> dict[str, Values]:
         scores[name] = np.array([row.get(name, math.nan) for row in rows], dtype=float)
     ranks = {name: ranks_within(score, contours.strata) for name, score in scores.items()}
     combined = {
-        "mean rank: soft_pixels, views": ("soft_pixels", "views"),
-        "mean rank: soft_pixels, sisters": ("soft_pixels", "sisters"),
-        "mean rank: soft_pixels, views, sisters, steps, soft_slices": (
-            "soft_pixels",
-            "views",
-            "sisters",
-            "steps",
-            "soft_slices",
-        ),
+        "mean rank: soft, steps": ("soft", "steps"),
+        "mean rank: soft, sisters": ("soft", "sisters"),
+        "mean rank: soft, views, sisters, steps": ("soft", "views", "sisters", "steps"),
         "mean rank: all": tuple(CANDIDATES),
     }
     for name, parts in combined.items():
         scores[name] = np.mean([ranks[part] for part in parts], axis=0)
     features = np.column_stack([ranks[name] for name in CANDIDATES])
     scores["logistic regression, other groups"] = from_other_groups(features, contours)
-    scores["by organ alone"] = by_organ_alone(contours)
+    gross = np.array([any(row.get(mark) is True for mark in MARKS) for row in rows])
+    scores["as `contour` orders them"] = scores["soft"] + gross
+    scores[BY_ORGAN] = by_organ_alone(contours)
     return scores
 
 
@@ -518,10 +576,13 @@ def judged(rows: Sequence[Row]) -> dict[str, Any]:
     for name, score in scores.items():
         told: dict[str, Any] = {}
         for what, statistic in statistics(score, contours).items():
+            if name == BY_ORGAN and what == "within organs":
+                continue  # left out of the mean, a patient is its own opposite
             told[what] = bootstrapped(statistic, contours)
         told["known of"] = int(np.count_nonzero(~np.isnan(score)))
-        told["within organs, by group"] = by_part(score, contours, contours.groups)
-        told["within organs, by organ"] = by_part(score, contours, contours.organs)
+        if name != BY_ORGAN:
+            told["within organs, by group"] = by_part(score, contours, contours.groups)
+            told["within organs, by organ"] = by_part(score, contours, contours.organs)
         result["candidates"][name] = told
     return result
 
@@ -543,7 +604,6 @@ def by_part(score: Values, contours: Contours, parts: npt.NDArray[np.str_]) -> d
 
 def counted(rows: Sequence[Row], contours: Contours) -> dict[str, Any]:
     """Return how many contours there are, and how bad those are that are marked as gross."""
-    marks = {"unlike": "unlike", "parts": "parts", "misplaced": "misplaced"}
     result: dict[str, Any] = {
         "patients": len(np.unique(contours.patients)),
         "contours": len(rows),
@@ -551,9 +611,9 @@ def counted(rows: Sequence[Row], contours: Contours) -> dict[str, Any]:
         "DSC below 0.6": int(contours.failed.sum()),
         "worst fifth": int(contours.worst.sum()),
     }
-    for name, mark in marks.items():
-        dsc = [row["dsc"] for row in rows if row.get(mark)]
-        result[name] = {"marked": len(dsc), "DSC below 0.6": sum(one < FAILED_DSC for one in dsc)}
+    for mark in MARKS:
+        dsc = [row["dsc"] for row in rows if row.get(mark) is True]
+        result[mark] = {"marked": len(dsc), "DSC below 0.6": sum(one < FAILED_DSC for one in dsc)}
     return result
 
 
@@ -593,35 +653,39 @@ def table(result: Mapping[str, Any]) -> str:
     what = [name for name, told in first.items() if isinstance(told, dict) and "value" in told]
     lines = [json.dumps(result["counts"]), " | ".join(["candidate", *what])]
     for name, told in candidates.items():
-        cells = [
-            f"{told[one]['value']:.2f} ({told[one]['low']:.2f} to {told[one]['high']:.2f})"
-            for one in what
-        ]
+        cells = [_with_interval(told[one]) if one in told else "" for one in what]
         lines.append(" | ".join([name, *cells]))
     return "\n".join(lines)
+
+
+def _with_interval(told: Mapping[str, float]) -> str:
+    return f"{told['value']:.2f} ({told['low']:.2f} to {told['high']:.2f})"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("groups", nargs="*", metavar="MODEL:COHORT")
+    parser.add_argument("groups", nargs="*", metavar="[NAME=]MODEL:COHORT")
     parser.add_argument("--work", type=Path, default=HERE / "work" / "look_here_first")
     parser.add_argument("--table", action="store_true", help="from the kept contours alone")
     parser.add_argument("--measure", action="store_true", help="only measure, for a later call")
     options = parser.parse_args()
     if not options.table:
         rows = []
+        first: dict[str, Any] = {}
         for group in options.groups:
-            model, _, cohort = group.rpartition(":")
-            rows += list(rows_of(Path(model), Path(cohort), options.work))
+            name, _, pair = group.rpartition("=")
+            model, _, cohort = pair.rpartition(":")
+            rows += list(rows_of(name, Path(model), Path(cohort), options.work))
+            first = first or cost_of(Path(model), Path(cohort), options.work)
         if options.measure:
             return
         write(rows)
     result = judged(read())
     print(table(result))
     if not options.table:
-        about = {"cpu": cpu_name(), "groups": options.groups, "meanings": CANDIDATES}
+        about = {"cpu": cpu_name(), "cost, CPU seconds": first, "meanings": CANDIDATES}
         JSON.write_text(json.dumps(about | result, indent=1) + "\n")
 
 

@@ -17,8 +17,7 @@ from hypothesis import HealthCheck, settings
 from tests.durable import Disk
 
 from recontour.cohort import Cohort, case_id_of
-from recontour.contouring.contourer import Draft
-from recontour.contouring.predict import OrganMasks
+from recontour.contouring.predict import Draft, OrganMasks
 from recontour.geometry import Grid
 from recontour.network import Architecture, Model, Network, Preprocessing, Provenance, UNet
 from recontour.network.model import versions

@@ -1,42 +1,12 @@
 """The order in which to look at contours."""
 
-from dataclasses import replace
-
 import numpy as np
-import pytest
 
 from recontour.contouring.contourer import Contourer
 from recontour.contouring.findings import ContourInParts, OrganNotFound
-from recontour.contouring.review import Logits, ToReview, review_order, soft_dice
+from recontour.contouring.review import ToReview, review_order
 from recontour.geometry import Grid
 from recontour.network import Model
-
-
-def logits(*p: float) -> Logits:
-    """One slice with a row of points."""
-    odds = np.array(p) / (1 - np.array(p))
-    row: Logits = np.log(odds).astype(np.float32)
-    return row[None, None]
-
-
-def test_soft_dice_by_hand() -> None:
-    # decided: 0.8 and 0.6; expected: 0.8 + 0.6 + 0.4 = 1.8
-    assert soft_dice([logits(0.8, 0.6, 0.4)]) == pytest.approx(2 * 1.4 / (1.8 + 2), abs=1e-6)
-
-
-def test_both_views_are_asked_together() -> None:
-    apart = soft_dice([logits(0.8, 0.4), logits(0.6, 0.3)])
-    assert apart == pytest.approx(soft_dice([logits(0.8, 0.4, 0.6, 0.3)]), abs=1e-6)
-
-
-def test_nothing_decided_is_none_and_far_scores_do_no_harm() -> None:
-    assert soft_dice([logits(0.4, 0.1)]) == 0
-    far = np.array([[[3e38, -3e38]]], dtype=np.float32)
-    assert soft_dice([far]) == 1
-
-
-def test_the_less_decided_the_sooner() -> None:
-    assert soft_dice([logits(0.6, 0.4)]) < soft_dice([logits(0.9, 0.1)])
 
 
 def test_gross_failures_come_first_those_not_found_at_the_top() -> None:
@@ -72,7 +42,7 @@ def test_drafts_are_the_contours_bit_for_bit(model: Model) -> None:
 def test_what_is_said_of_some_organs_is_the_same_alone(model: Model) -> None:
     grid = Grid((4, 48, 48), (4.0, 4.0), (0.0, 3.0, 6.0, 9.0), (-94.0, -94.0))
     hu = np.random.default_rng(1).normal(40, 300, grid.shape).astype(np.float32)
-    ready = Contourer(replace(model))
+    ready = Contourer(model)
     every = {one.organ: one.soft_dice for one in ready.drafts(hu, grid)}
     (alone,) = ready.drafts(hu, grid, ["Lens_L"])
     assert alone.soft_dice == every["Lens_L"]

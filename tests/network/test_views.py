@@ -10,7 +10,7 @@ from torch.nn import functional as F  # noqa: N812 (the name that PyTorch's user
 from recontour.geometry import Grid
 from recontour.geometry.arrays import Floats, Mask
 from recontour.network.preprocessing import PointMm, Preprocessing
-from recontour.network.views import Logits, centres_mm_of, unview
+from recontour.network.views import Logits, centres_mm_of, unview, unview_softly
 
 PLAIN = Preprocessing(pixel_mm=1.0, crop_px=33, window_hu=(-200.0, 400.0))
 HALF_MM = 16  # from a view's centre to the centre of its last pixel
@@ -165,3 +165,45 @@ def test_a_ct_of_one_pixel_and_a_ct_beside_the_views() -> None:
     assert unview([yes, yes], grid(1, 1), centres, PLAIN).tolist() == [[[True]]]
     beside = grid(10, 10, origin=(21.0, 0.0))
     assert not unview([yes, yes], beside, centres, PLAIN).any()
+
+
+def seen_once(*p: float) -> tuple[Mask, float]:
+    """What comes of one view with these probabilities in its middle row, and 0 elsewhere.
+
+    The CT's pixels are the points of the view.
+    """
+    points = np.full((1, 5, 5), -80, dtype=np.float32)
+    points[0, 2, : len(p)] = np.log(np.array(p) / (1 - np.array(p)))
+    g = Grid((1, 5, 5), (8.0, 8.0), (0.0,), (-16.0, -16.0))
+    return unview_softly([points], g, [(0.0, 0.0)], PLAIN)
+
+
+def test_soft_dice_by_hand() -> None:
+    """Inside: 0.8 and 0.6; expected: 0.8 + 0.6 + 0.4 = 1.8."""
+    mask, soft_dice = seen_once(0.8, 0.6, 0.4)
+    assert np.count_nonzero(mask) == 2
+    assert soft_dice == pytest.approx(2 * 1.4 / (1.8 + 2), abs=1e-6)
+
+
+def test_the_less_decided_the_lower() -> None:
+    decided, doubtful = seen_once(0.99, 0.01), seen_once(0.6, 0.4)
+    assert decided[1] > doubtful[1]
+    assert np.array_equal(decided[0], doubtful[0])
+
+
+def test_nothing_decided_has_a_soft_dice_of_0() -> None:
+    mask, soft_dice = seen_once(0.4, 0.3)
+    assert not mask.any()
+    assert soft_dice == 0
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([1, 2]))
+def test_the_soft_way_back_gives_the_same_pixels(seed: int, views: int) -> None:
+    rng = np.random.default_rng(seed)
+    points = [rng.normal(0, 3, (2, 5, 5)).astype(np.float32) for _ in range(views)]
+    g = Grid((2, 40, 40), (1.0, 0.9), (0.0, 3.0), (-20.0, -18.0))
+    centres = [(0.0, 0.0), (4.0, 4.0)][:views]
+    mask, soft_dice = unview_softly(points, g, centres, PLAIN)
+    assert mask.tobytes() == unview(points, g, centres, PLAIN).tobytes()
+    assert 0 <= soft_dice <= 1

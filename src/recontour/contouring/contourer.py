@@ -1,27 +1,16 @@
 """A model that stays ready: loaded and compiled once, for patient after patient."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Self
 
 from recontour.contouring.engine import Engine, engine_of, uses_openvino
-from recontour.contouring.predict import Answer, OrganMasks, answer_of, refuse_other_views
+from recontour.contouring.predict import Answer, Draft, OrganMasks, answer_of, refuse_other_views
 from recontour.geometry import Grid
-from recontour.geometry.arrays import Mask
 from recontour.network import Model, load_model
 from recontour.network.preprocessing import Voxels
 from recontour.network.views import VIEWS_OF_A_SLICE
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Draft:
-    """One organ on a CT. mask: bool (slice, row, column). soft_dice: see `review.soft_dice`."""
-
-    organ: str
-    mask: Mask
-    soft_dice: float
 
 
 class Contourer:
@@ -83,13 +72,11 @@ class Contourer:
         grid: Grid,
         organs: Sequence[str] | None = None,
     ) -> Iterator[Draft]:
-        """Yield organ by organ its mask, and how decided the network is about it.
+        """Return organ by organ its mask, and how decided the network is about it.
 
         Arguments, masks and errors are those of `predict`.
         """
-        answer = self.answer(hu, grid, organs)
-        for organ, mask in answer.masks():
-            yield Draft(organ, mask, answer.soft_dice(organ))
+        return self.answer(hu, grid, organs).drafts()
 
     def _engine_for(self, slices: int) -> Engine:
         kind = uses_openvino(self.model, slices)

@@ -13,18 +13,30 @@ import torch
 from recontour.contouring.engine import Engine, engine_of
 from recontour.contouring.findings import NonFiniteScores, OrgansNotInModel
 from recontour.contouring.finish import drop_islands
-from recontour.contouring.review import soft_dice
 from recontour.contouring.seen import seen_of
 from recontour.errors import ModelFileError, OrganError, SettingsError
 from recontour.geometry import Grid
 from recontour.geometry.arrays import Mask
 from recontour.network import Model
 from recontour.network.preprocessing import PointMm, Preprocessing, Voxels, body_centre_mm
-from recontour.network.views import VIEWS_OF_A_SLICE, Logits, centres_mm_of, unview
+from recontour.network.views import VIEWS_OF_A_SLICE, Logits, centres_mm_of, unview, unview_softly
 from recontour.organs import organs_meant
 from recontour.validation import NotAChoice
 
 OrganMasks = Iterator[tuple[str, Mask]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Draft:
+    """One organ on a CT.
+
+    mask: bool (slice, row, column). soft_dice: how decided the network is about it, 0 to 1
+    (`unview_softly`).
+    """
+
+    organ: str
+    mask: Mask
+    soft_dice: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,20 +55,26 @@ class Answer:
 
     def mask(self, organ: str) -> Mask:
         """Return an organ's finished mask, bool (slice, row, column)."""
-        place = self.organs.index(organ)
-        logits_VNhw = [logits_KNhw[place] for logits_KNhw in self.logits_VKNhw]
-        mask = unview(logits_VNhw, self.grid, self.centres_mm, self.preprocessing)
+        mask = unview(self._logits(organ), self.grid, self.centres_mm, self.preprocessing)
         return drop_islands(mask, organ)
+
+    def drafts(self) -> Iterator[Draft]:
+        """Yield each organ's finished mask, and how decided the network is about it."""
+        for organ in self.organs:
+            mask, soft_dice = unview_softly(
+                self._logits(organ), self.grid, self.centres_mm, self.preprocessing
+            )
+            yield Draft(organ, drop_islands(mask, organ), soft_dice)
 
     def masks(self) -> OrganMasks:
         """Yield organ by organ its finished mask."""
         for organ in self.organs:
             yield organ, self.mask(organ)
 
-    def soft_dice(self, organ: str) -> float:
-        """Return how decided the network is about an organ; see `soft_dice`."""
+    def _logits(self, organ: str) -> list[Logits]:
+        """Return an organ's logits of each view, (N, h, w)."""
         place = self.organs.index(organ)
-        return soft_dice([logits_KNhw[place] for logits_KNhw in self.logits_VKNhw])
+        return [logits_KNhw[place] for logits_KNhw in self.logits_VKNhw]
 
     def mixed(self, other: "Answer", shares: Mapping[str, float]) -> "Answer":
         """Return what a network would say that asks another one's head, too.

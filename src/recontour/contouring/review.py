@@ -7,14 +7,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-from scipy.special import expit
-
 from recontour.contouring.findings import OrganNotFound
 from recontour.findings import Finding
-
-Logits = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,25 +57,3 @@ def review_order(
 def _place(one: ToReview) -> tuple[bool, float]:
     soft_dice = -math.inf if one.soft_dice is None else one.soft_dice
     return (not one.failures, soft_dice)
-
-
-def soft_dice(logits_VNhw: Sequence[Logits]) -> float:
-    """Return the Dice of an organ's probability with what it decides: 2 sum(pm) / sum(p + m).
-
-    logits_VNhw: of each view, (N, h, w), as coarse as the network gives them.
-    Returns: 0 to 1; 0 where nothing is decided.
-
-    >>> far_out, far_in, undecided = np.float32(-20), np.float32(20), np.float32(0.1)
-    >>> round(soft_dice([np.array([[[far_in, far_out]]])]), 3)
-    1.0
-    >>> round(soft_dice([np.array([[[undecided, far_out]]])]), 3)
-    0.689
-    """
-    inside = expected = within = 0.0
-    for logits_Nhw in logits_VNhw:
-        decided = logits_Nhw > 0
-        p = expit(logits_Nhw)
-        inside += float(np.count_nonzero(decided))
-        expected += float(p.sum(dtype=np.float64))
-        within += float(p[decided].sum(dtype=np.float64))
-    return 2 * within / (expected + inside) if inside else 0.0

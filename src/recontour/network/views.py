@@ -5,11 +5,12 @@ of the first and half a stride below it, lie in the middle between those of the 
 follow the mean of both views' logits (docs/decisions/042-two-views.md).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import expit
 
 from recontour.geometry import Grid
 from recontour.geometry.arrays import Floats, Indices, Mask
@@ -67,18 +68,55 @@ def unview(
     centres_mm: of each view.
     Returns: (N, rows, columns); False outside all views.
     """
+    masks = _empty(logits_VNhw, grid)
+    for index, box, total_HW in _totals(logits_VNhw, grid, centres_mm, preprocessing):
+        masks[index][box] = total_HW > 0
+    return masks
+
+
+def unview_softly(
+    logits_VNhw: Sequence[Logits],
+    grid: Grid,
+    centres_mm: Sequence[PointMm],
+    preprocessing: Preprocessing,
+) -> tuple[Mask, float]:
+    """Return the same as `unview`, and how decided the network is about it: its soft Dice.
+
+    That is the Dice of the probabilities p with the mask m: 2 sum(pm) / (sum p + sum m), 0 to 1,
+    over the pixels near the mask, on the slices that show it. It is 0 where nothing is decided.
+    """
+    masks = _empty(logits_VNhw, grid)
+    inside = within = expected = 0.0
+    for index, box, total_HW in _totals(logits_VNhw, grid, centres_mm, preprocessing):
+        is_inside = total_HW > 0
+        masks[index][box] = is_inside
+        p_HW = expit(total_HW / len(logits_VNhw))
+        inside += np.count_nonzero(is_inside)
+        within += float(p_HW[is_inside].sum())
+        expected += float(p_HW.sum())
+    return masks, 2 * within / (expected + inside) if inside else 0.0
+
+
+def _empty(logits_VNhw: Sequence[Logits], grid: Grid) -> Mask:
     _, height, width = grid.shape
-    slices = len(logits_VNhw[0])
+    return np.zeros((len(logits_VNhw[0]), height, width), dtype=np.bool_)
+
+
+def _totals(
+    logits_VNhw: Sequence[Logits],
+    grid: Grid,
+    centres_mm: Sequence[PointMm],
+    preprocessing: Preprocessing,
+) -> Iterator[tuple[int, Box, Logits]]:
+    """Yield for each slice that may show an organ where it may lie, and there `_total`."""
     places = []
     for logits_Nhw, centre_mm in zip(logits_VNhw, centres_mm, strict=True):
         places.append(_places(logits_Nhw, grid, centre_mm, preprocessing))
-    masks = np.zeros((slices, height, width), dtype=np.bool_)
-    for index in range(slices):
+    for index in range(len(logits_VNhw[0])):
         views = [logits_Nhw[index] for logits_Nhw in logits_VNhw]
         box = _box(views, places)
         if box is not None:
-            masks[index][box] = _total(views, places, box) > 0
-    return masks
+            yield index, box, _total(views, places, box)
 
 
 def _places(
