@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How often the promotion gate errs: simulations from the paired scores of real patients.
 
-    .venv/bin/python benchmarks/gate.py [--trials 15] [--seed 0]
+    .venv/bin/python benchmarks/gate.py [--trials 5] [--seed 0]
 
 The patients are the test patients of target1 and target2 in docs/results/*/scores.csv: each
 Model_ST against the Model_S that it was adapted from. A trial draws as many of them as it says,
@@ -201,7 +201,7 @@ def as_measured(pairs: list[Paired]) -> Any:
 def main() -> None:
     """Run all simulations."""
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    options.add_argument("--trials", type=int, default=15, help="by pair of models and organ")
+    options.add_argument("--trials", type=int, default=5, help="by pair of models and organ")
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--out", type=Path, default=RESULTS / "gate.json")
     given = options.parse_args()
