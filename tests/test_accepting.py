@@ -108,7 +108,9 @@ def test_the_files_say_the_same(
     with (tmp_path / "out" / "decision.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["decision"] for row in rows[:2]] == ["promote", "promote"]
-    assert float(rows[0]["difference"]) == pytest.approx(found.organs[0].shifts["dsc"].mean)
+    shifts = found.organs[0].shifts
+    assert shifts
+    assert float(rows[0]["difference"]) == pytest.approx(shifts["dsc"].mean)
     about = json.loads((tmp_path / "out" / "decision.json").read_text())
     assert about["candidate"]["sha256"] == found.candidate.sha256
     assert about["organs"][1]["reason"] == "missed more often"
@@ -120,8 +122,6 @@ def test_the_files_say_the_same(
     page = (tmp_path / "out" / "report.html").read_text()
     for word in ("Keep the model in use</b>: Lens_L", "Reviewer", "How to go back", "missed"):
         assert word in page
-    for case in west:
-        assert case.source_hash not in {page}
 
 
 @pytest.mark.usefixtures("drawn")

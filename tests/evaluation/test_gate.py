@@ -1,5 +1,7 @@
 """The promotion gate: exact, and safe for an organ that the candidate harms."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -40,8 +42,8 @@ def mean_of(values: Floats, axis: int) -> Floats:
 @pytest.mark.parametrize("seed", range(5))
 def test_the_sign_flip_test_is_scipys_permutation_test(seed: int) -> None:
     differences = np.round(np.random.default_rng(seed).normal(0.02, 0.05, 9), 4)
-    settings = {"permutation_type": "samples", "alternative": "greater", "n_resamples": np.inf}
-    expected = stats.permutation_test((differences,), mean_of, **settings)
+    settings: dict[str, Any] = {"permutation_type": "samples", "alternative": "greater"}
+    expected = stats.permutation_test((differences,), mean_of, n_resamples=1000, **settings)
     assert sign_flip_p(differences) == pytest.approx(expected.pvalue)
 
 
