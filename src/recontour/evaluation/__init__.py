@@ -7,6 +7,9 @@ gains       what more patients brought              gain_report   its page and t
 statistics  exact tests on a few patients           verdicts   what a comparison amounts to
 report      the HTML file; page: its frame          summary    its words and rounded numbers
 figures     its pictures; plotting: Matplotlib      planes     which planes of a CT they show
+differences what two centres draw differently      images     how their images differ
+statements  both as findings; difference_figures: as a picture
+consistency which contours are unlike a cohort's others
 gate        whether a candidate may replace its parent; gate_words: in words
 numbers     numbers as they are printed             findings   what can be found in scores
 control_chart  whether something has drifted        limits     limits.json: what is usual
