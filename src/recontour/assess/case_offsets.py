@@ -26,9 +26,14 @@ def offsets_of_mask(case: Case, organ: str, mask: Mask) -> Offsets:
 
     mask: bool, (slice, row, column). It counts only where the organ is known.
     """
-    beyond = case.traits.partly_contoured.get(organ, ())
-    unknown = [DIRECTION_OF[end] for end in beyond]
-    return offsets(case.mask(organ), case.where_known(organ, mask), case.grid, unknown)
+    known = case.where_known(organ, mask)
+    return offsets(case.mask(organ), known, case.grid, unknown_ends(case, organ))
+
+
+def unknown_ends(case: Case, organ: str) -> list[Measure]:
+    """Return the directions in which an organ goes on beyond its contours."""
+    ends = case.traits.partly_contoured.get(organ, ())
+    return [DIRECTION_OF[end] for end in ends]
 
 
 def offsets_of_case(contourer: Contourer, case: Case, patient: str) -> list[PatientOffsets]:

@@ -2,16 +2,14 @@
 
 from dataclasses import dataclass
 
+from recontour.assess.case_offsets import unknown_ends
 from recontour.cohort import Case
 from recontour.contouring.findings import OrganUnlikeTraining
 from recontour.contouring.likeness import organ_unlike
 from recontour.geometry.arrays import Mask
-from recontour.geometry.offsets import Measure, Offsets, offsets
+from recontour.geometry.offsets import Offsets, offsets
 from recontour.network.ranges import Ranges
 from recontour.network.traits import Body, body_of, organ_traits
-
-# Beyond which end of an organ its contours say nothing.
-_END_OF: dict[str, Measure] = {"below": "caudal", "above": "cranial"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +43,11 @@ class Looker:
     ) -> Look:
         """Look at one mask, (slice, row, column). ranges: of the model's own patients, if known."""
         case = self._case
-        partly = case.traits.partly_contoured.get(organ, ())
-        unknown = [_END_OF[end] for end in partly]
         return Look(
             case=case.id,
             organ=organ,
             model=model,
-            offsets=offsets(mask, case.mask(organ), case.grid, unknown),
+            offsets=offsets(mask, case.mask(organ), case.grid, unknown_ends(case, organ)),
             unlike=self._unlike(organ, mask, ranges),
         )
 

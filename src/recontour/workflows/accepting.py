@@ -137,7 +137,8 @@ def accept(
         not_counted=not_counted,
         warnings=(*warnings, *found.warnings),
     )
-    joined = _joined(*models.values(), found) if joined_path else None
+    in_use, replacing = models.values()
+    joined = _joined(in_use, replacing, found) if joined_path else None
     if joined and joined_path:
         found = replace(found, per_organ=JudgedModel.of(printable(joined_path.stem), joined))
     total = len(cases) * len(loaded)
