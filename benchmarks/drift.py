@@ -1,34 +1,40 @@
 #!/usr/bin/env python3
 """How often `monitor` alarms without a change, and how soon after one, on real patients.
 
-    .venv/bin/python benchmarks/drift.py --target1 MODEL1 --target2 MODEL2 --source MODEL_S
-        [--work DIR] [--cohorts DIR] [--repetitions N]
+    .venv/bin/python benchmarks/drift.py --model MODEL [--cohorts DIR] [--work DIR]
+        [--repetitions N]
 
-MODEL1 and MODEL2 are Model_ST of target1 and of target2, MODEL_S is Model_S, each trained on its
-own `train` patients. The drafts are their contours of patients that they were not trained on, and
-these patients' contours are what was approved.
+MODEL is Model_S, trained on `train` patients of source alone. Its contours of other patients are
+the drafts, and these patients' own contours are what was approved. DIR has the cohorts s_rest
+(source's other patients), target1_train, target1_rest, target2_train and target2_rest; without it,
+they are made from the real data. No model has seen any patient of the targets.
 
-- False alarms, without replacement: the patients of one centre in a random order, of whom the first
-  ten are the baseline. Every patient after them is in control.
+- False alarms, in a random order: all patients of one centre, of whom the first ten are the
+  baseline. Every patient after them is in control.
 - False alarms, bootstrap: baseline and 40 more patients are drawn from the centre's patients, with
-  replacement.
-- Delay: the drafts of MODEL1; target1's patients in a random order, of whom ten are the baseline,
-  and after all of them target2's patients in a random order.
+  replacement, each on its own.
+- Delay: target1's patients in a random order, of whom ten are the baseline, and after all of them
+  target2's patients in a random order.
 
-Counted are alarms over all charts together: patients at which at least one chart has a new signal
-(every one after the first alarm, too), per patient in control; and how many patients of target2
-pass until one. Prints a table and writes docs/results/drift.json.
+Counted are alarms over all charts together: patients at which at least one chart completes a
+signal, and every one counts, per patient in control; and how many patients of target2 pass until
+one. The run of four and the level were chosen on source's patients; target1 and target2 chose
+nothing. Prints a line each and writes docs/results/drift.json.
 """
 
+import argparse
 import json
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from recontour.cohort import Case, Cohort
-from recontour.evaluation.control_chart import Patient, charts_of
+from real_centres import RESULTS, with_cohorts
+from recontour.cohort import Cohort
+from recontour.evaluation.control_chart import LEVEL, RUN, Patient, charts_of, statements
+from recontour.findings import stored_words
 from recontour.network import load_model
 from recontour.workflows.monitoring import drawn_again
 
@@ -108,17 +114,77 @@ def delays(before: Sequence[Patient], after: Sequence[Patient], repetitions: int
     }
 
 
-def measured_on(path: Path, cohorts: Sequence[Path], kept: Path) -> list[Patient]:
+def measured_on(model: Path, cohorts: Sequence[Path], kept: Path) -> list[Patient]:
     """What a model's contours measure on cases; what was measured before is read again."""
     before = json.loads(kept.read_text()) if kept.exists() else {}
     cases = [case for cohort in cohorts for case in Cohort.open(cohort)]
     new = [case for case in cases if case.id not in before]
-    for patient in _drawn(path, new):
+    drawn = drawn_again(load_model(model), new) if new else ()
+    for patient in drawn:
         before[patient.case] = patient.measured
         kept.write_text(json.dumps(before))
     return [Patient(case.id, before[case.id]) for case in cases]
 
 
-def _drawn(path: Path, cases: Sequence[Case]) -> Iterator[Patient]:
-    if cases:
-        yield from drawn_again(load_model(path), cases)
+def pools(options: argparse.Namespace) -> dict[str, list[Patient]]:
+    """What was measured on the patients of each centre that the model was not trained on."""
+    work: Path = options.work
+    work.mkdir(parents=True, exist_ok=True)
+    if options.cohorts:
+        names = {
+            "source": ("s_rest",),
+            "target1": ("target1_rest", "target1_train"),
+            "target2": ("target2_rest", "target2_train"),
+        }
+        folders = {centre: [options.cohorts / name for name in of] for centre, of in names.items()}
+    else:
+        cohorts = with_cohorts(work, "target1", "target2") / "cohorts"
+        folders = {centre: [cohorts / centre] for centre in ("target1", "target2")}
+    found = {}
+    for centre, of_centre in folders.items():
+        found[centre] = measured_on(options.model, of_centre, work / f"{centre}.json")
+    return found
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--cohorts", type=Path)
+    parser.add_argument("--work", type=Path, default=Path("drift"))
+    parser.add_argument("--repetitions", type=int, default=400)
+    options = parser.parse_args()
+    measured = pools(options)
+    answer: dict[str, Any] = {
+        "baseline": BASELINE,
+        "patients_in_a_row": RUN,
+        "level": LEVEL,
+        "patients": {centre: len(pool) for centre, pool in measured.items()},
+        "false_alarms_in_random_order": {},
+        "false_alarms_bootstrap": {},
+    }
+    for centre, pool in measured.items():
+        for way, order in (("in_random_order", permuted), ("bootstrap", bootstrapped)):
+            found = false_alarms(order(pool), options.repetitions)
+            answer[f"false_alarms_{way}"][centre] = found
+            print(centre, way, found, flush=True)
+    delay = delays(measured["target1"], measured["target2"], options.repetitions)
+    answer["target1_then_target2"] = delay
+    print("target1 then target2", delay)
+    answer["one_look"] = one_look(measured["target1"], measured["target2"])
+    path = RESULTS / "drift.json"
+    path.write_text(json.dumps(answer, indent=1) + "\n")
+
+
+def one_look(before: Sequence[Patient], after: Sequence[Patient]) -> dict[str, Any]:
+    """The statements of one replay, in the order of the cohorts, and its seconds."""
+    began = time.perf_counter()
+    patients = [*before, *after]
+    charts, _ = charts_of(patients, BASELINE)
+    cases = [patient.case for patient in patients]
+    said = [stored_words(one) for one in statements(charts, cases)]
+    return {"charts": len(charts), "seconds": time.perf_counter() - began, "statements": said}
+
+
+if __name__ == "__main__":
+    main()

@@ -214,6 +214,18 @@ def test_accept(ask: Any, model: Model, cohort: Cohort, tmp_path: Path) -> None:
         assert result[name] == json.loads((tmp_path / "out" / held).read_text())
 
 
+def test_monitor(ask: Any, model: Model, tmp_path: Path) -> None:
+    save_model(model, tmp_path / "S")
+    cohort = fill(Cohort.open_or_create(tmp_path / "south", "south"), 6)
+    words = ("monitor", tmp_path / "S", cohort.path, "--baseline", 5, "--out", tmp_path / "out")
+    code, answer = ask(*words)
+    result = answer["result"]
+    assert code == 0
+    assert set(result) == documented("monitor")
+    assert (result["baseline"], len(result["cases"]), result["unchanged"]) == (5, 6, None)
+    assert {one["kind"] for one in result["statements"]} == {"not_drifted"}
+
+
 def test_the_demo_answers_as_evaluate_does(
     ask: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -1,7 +1,8 @@
 """The command line: how a run begins and ends.
 
 Exit code 0: done. 2: something that the user can mend, or an interruption. 1: a fault of the
-machine. 3: done, and `monitor` found drift. All but 0 come with one line that says what to do.
+machine. 3: done, but `accept` or `monitor` has bad news. All but 0 come with one line that says
+what to do.
 """
 
 import argparse
