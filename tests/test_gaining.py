@@ -109,7 +109,7 @@ def test_sizes_that_do_not_fit_are_refused(
     assert {path.name for path in tmp_path.iterdir()} == {"south"}
 
 
-@pytest.mark.parametrize(("folds", "needed"), [(2, 4), (3, 4), (5, 5)])
+@pytest.mark.parametrize(("folds", "needed"), [(2, 4), (3, 3), (5, 5)])
 def test_too_few_patients_are_refused(
     parent: Path, north: Cohort, tmp_path: Path, folds: int, needed: int
 ) -> None:

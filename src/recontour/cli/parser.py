@@ -553,7 +553,7 @@ def _add_gain(commands: Commands) -> None:
     words = "model + your cohort -> what your last patients brought, and whether to contour more"
     added = _command(commands, "gain", "gain", words)
     _add_path(added, "model", "MODEL", "the model to adapt")
-    _add_path(added, "cohort", "COHORT", "your patients, at least 4")
+    _add_path(added, "cohort", "COHORT", "your patients, at least 3")
     added.add_argument(
         "--sizes",
         type=_whole_numbers,

@@ -165,8 +165,8 @@ def _dealt(adaptation: Adaptation, cases: Sequence[Case], count: int) -> list[De
             order = np.random.default_rng([adaptation.seed, number]).permutation(len(others))
             dealt.append(Dealt(tested, [others[place] for place in order]))
     if not dealt or _most(dealt) < 2:
-        # With n patients, the largest of k folds has ceil(n / k) of them.
-        needed = max(4, count)
+        # The largest fold leaves 2: of 4 patients in two folds, else of one more than these.
+        needed = 4 if count == 2 else count
         raise CohortError(TooFewForGain(path=path, patients=patients, folds=count, needed=needed))
     return dealt
 
