@@ -165,7 +165,7 @@ def _dealt(adaptation: Adaptation, cases: Sequence[Case], count: int) -> list[De
             order = np.random.default_rng([adaptation.seed, number]).permutation(len(others))
             dealt.append(Dealt(tested, [others[place] for place in order]))
     if not dealt or _most(dealt) < 2:
-        # The largest fold leaves 2: of 4 patients in two folds, else of one more than these.
+        # So that every fold leaves two: two folds need four patients, more folds one each.
         needed = 4 if count == 2 else count
         raise CohortError(TooFewForGain(path=path, patients=patients, folds=count, needed=needed))
     return dealt
