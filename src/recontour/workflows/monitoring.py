@@ -52,7 +52,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LEAST_BASELINE = 5
-END_OF: Mapping[str, Measure] = {"below": "caudal", "above": "cranial"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,6 +327,7 @@ def drawn_again(
     progress: Progress = quiet,
 ) -> Iterator[Patient]:
     """Yield what was measured on each case."""
+    from recontour.assess.case_offsets import unknown_ends
     from recontour.assess.scoring import contour_case
     from recontour.contouring.contourer import Contourer
 
@@ -336,8 +336,7 @@ def drawn_again(
         progress("contouring", done, len(cases), case.id)
         of_case = {}
         for organ, mask in contour_case(contourer, case):
-            ends = case.traits.partly_contoured.get(organ, ())
-            unknown = [END_OF[end] for end in ends]
+            unknown = unknown_ends(case, organ)
             known = case.where_known(organ, mask)
             of_case[organ] = measured(case.mask(organ), known, organ, case.grid, unknown)
         yield Patient(case.id, of_case)
