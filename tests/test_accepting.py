@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -61,7 +62,7 @@ def drawn(west: Cohort, monkeypatch: pytest.MonkeyPatch) -> None:
     """The candidate draws brain stems better than the model in use, and loses the lens."""
 
     def contour(
-        self: Contourer, hu: object, grid: object, organs: Sequence[str] | None = None
+        self: Contourer, hu: Any, grid: object, organs: Sequence[str] | None = None
     ) -> list[tuple[str, Mask]]:
         case = next(one for one in west if np.array_equal(one.hu, hu))
         is_candidate = "Lens_R" in self.model.organs

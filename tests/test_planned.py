@@ -11,7 +11,7 @@ from recontour.findings import Finding, finding_of, words
 from recontour.training.loop import Step
 from recontour.training.presets import preset_of
 from recontour.training.recipe import Recipe
-from recontour.workflows.evaluating import _tell_plan
+from recontour.workflows.evaluating import tell_plan
 from recontour.workflows.findings import PlannedEvaluation, PlannedTraining
 from recontour.workflows.planned import TrainingTeller
 
@@ -81,6 +81,6 @@ def test_cases_that_are_scored_side_by_side_share_the_time(
 ) -> None:
     """Two cases of the same size are left."""
     caplog.set_level(logging.INFO, "recontour")
-    _tell_plan(list(north), {}, {}, place_of(on) if on else None, 6.0)
+    tell_plan(list(north), {}, {}, place_of(on) if on else None, 6.0)
     plan = PlannedEvaluation(models=0, patients=3, cases=3, organs=(), counts=(), seconds=seconds)
     assert finding_of(caplog.records[-1]) == plan
