@@ -102,14 +102,16 @@ def test_a_volume_is_shown_but_neither_tested_nor_stated() -> None:
 
 
 def test_words_name_organ_size_interval_and_side() -> None:
-    rows = rows_of("Brainstem", "caudal", [9.5, 10.5, 9.0, 11.0, 10.0])
-    found = differences(rows, {"Brainstem": {"caudal": HOME}})
+    ends = rows_of("Brainstem", "caudal", [9.5, 10.5, 9.0, 11.0, 10.0])
+    volumes = rows_of("Brainstem", "volume", [1.0, 2.0, 1.0, 2.0, 1.0])
+    found = differences([*ends, *volumes], {"Brainstem": {"caudal": HOME, "volume": HOME}})
 
     different, rest = said_of_differences(found)
 
     assert words(different).startswith("Brainstem: drawn 9.5 mm (")
     assert words(different).endswith(") lower at its lower end")
     assert isinstance(rest, NothingElseDiffers)
+    assert (rest.comparisons, rest.stated) == (1, 1)
 
 
 def test_a_negative_difference_is_said_with_positive_numbers() -> None:

@@ -606,7 +606,7 @@ def compared(found: "ProtocolComparison", folder: Path) -> None:
     for unlike in found.unlike_images:
         say(f"  {words(unlike)}")
     if found.doubts:
-        say("Contours that are drawn unlike the cohort's others:")
+        say("Drawn unlike the cohort's others; look at them before a model learns from them:")
     for doubt in found.doubts:
         say(f"  {words(doubt)}")
     say(f"report: {folder / 'report.html'}")

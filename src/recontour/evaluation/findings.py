@@ -482,10 +482,6 @@ class DrawnUnlikeOthers(Finding):
             f"(beside the model's contours; robust z {self.z_score:.1f})"
         )
 
-    def remedy(self) -> str:
-        """Say what to do."""
-        return "look at the contour before a model learns from it"
-
 
 # What each trait of an image is called, its unit, and the digits that say something.
 TRAIT_WORDS: Mapping[ImageTrait, tuple[str, str, int]] = {

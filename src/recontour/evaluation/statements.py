@@ -32,8 +32,9 @@ def said_of_differences(
     for organ in dict.fromkeys(one.organ for one in stated):
         parts = [_further(one, found) for one in stated if one.organ == organ]
         said.append(DrawnDifferently(organ=organ, parts=tuple(parts), may_be_images=may_be_images))
-    organs = {one.organ for one in found}
-    said.append(NothingElseDiffers(organs=len(organs), comparisons=len(found), stated=len(stated)))
+    tested = [one for one in found if one.is_tested]
+    organs = {one.organ for one in tested}
+    said.append(NothingElseDiffers(organs=len(organs), comparisons=len(tested), stated=len(stated)))
     return said
 
 
