@@ -41,8 +41,8 @@ from recontour.contouring.predict import predict
 from recontour.dicom import Scan, read_scan
 from recontour.evaluation import dice
 from recontour.network import Model, load_model, save_model
+from recontour.network.body import body_centre_mm
 from recontour.network.cost import SLICES_AT_ONCE
-from recontour.network.preprocessing import body_centre_mm
 from recontour.phantom import SOURCE, write_centre
 from recontour.processes import cores
 

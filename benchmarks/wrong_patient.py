@@ -35,7 +35,7 @@ from recontour.contouring.likeness import body_unlike, is_unlike_as_a_whole, org
 from recontour.dicom import read_scan
 from recontour.geometry import Grid
 from recontour.network import Model
-from recontour.network.preprocessing import Voxels
+from recontour.network.body import Voxels
 from recontour.network.ranges import Ranges
 from recontour.network.traits import body_of, organ_traits, parts_of_mask
 from recontour.transfer.measured import measured

@@ -73,6 +73,7 @@ WITH_FILES = {
     "recontour.workflows.gaining",
     "recontour.workflows.inspecting",
     "recontour.workflows.learning",
+    "recontour.workflows.monitoring",
 }
 ITERATIONS = 2
 STUDY = """

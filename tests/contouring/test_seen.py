@@ -13,8 +13,9 @@ from recontour.contouring.predict import predict
 from recontour.contouring.seen import seen_of
 from recontour.geometry import Grid
 from recontour.network import Model, Network, Preprocessing
+from recontour.network.body import body_centre_mm
 from recontour.network.cost import SLICES_AT_ONCE
-from recontour.network.preprocessing import body_centre_mm, view
+from recontour.network.preprocessing import view
 
 PLAIN = Preprocessing(2.0, 33, (-200.0, 400.0))
 NEIGHBOURS_MM = (4.0, -4.0, 12.0, -12.0)

@@ -40,7 +40,7 @@ from recontour.errors import FaultError, ModelFileError
 from recontour.evaluation import CaseScore
 from recontour.executors import DeadWorker
 from recontour.network import load_model, save_model
-from recontour.network.preprocessing import body_centre_mm
+from recontour.network.body import body_centre_mm
 from recontour.workflows import (
     SeriesContoured,
     contouring_many,

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from recontour.errors import SettingsError
 from recontour.geometry import Grid
 from recontour.network import Architecture
+from recontour.network.body import body_centre_mm
 from recontour.network.findings import WrongSliceCount
-from recontour.network.preprocessing import Preprocessing, Similarity, body_centre_mm, view
+from recontour.network.preprocessing import Preprocessing, Similarity, view
 
 PLAIN = Preprocessing(pixel_mm=1.0, crop_px=33, window_hu=(-200.0, 400.0))
 

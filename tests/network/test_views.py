@@ -9,7 +9,8 @@ from torch.nn import functional as F  # noqa: N812 (the name that PyTorch's user
 
 from recontour.geometry import Grid
 from recontour.geometry.arrays import Floats, Mask
-from recontour.network.preprocessing import PointMm, Preprocessing
+from recontour.network.body import PointMm
+from recontour.network.preprocessing import Preprocessing
 from recontour.network.views import Logits, centres_mm_of, unview, unview_softly
 
 PLAIN = Preprocessing(pixel_mm=1.0, crop_px=33, window_hu=(-200.0, 400.0))

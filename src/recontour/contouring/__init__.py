@@ -10,6 +10,14 @@ likeness    is a CT, or a contour, like those of training?
 findings    what can go wrong
 """
 
-from recontour.contouring.contourer import Contourer
+from typing import TYPE_CHECKING
+
+from recontour.lazy import lazily
+
+if TYPE_CHECKING:
+    from recontour.contouring.contourer import Contourer
 
 __all__ = ["Contourer"]
+_MODULE_OF = {"Contourer": "recontour.contouring.contourer"}
+
+__getattr__ = lazily("recontour.contouring", _MODULE_OF)

@@ -9,7 +9,7 @@ from recontour.contouring.engine import Engine, engine_of, uses_openvino
 from recontour.contouring.predict import Answer, Draft, OrganMasks, answer_of, refuse_other_views
 from recontour.geometry import Grid
 from recontour.network import Model, load_model
-from recontour.network.preprocessing import Voxels
+from recontour.network.body import Voxels
 from recontour.network.views import VIEWS_OF_A_SLICE
 
 

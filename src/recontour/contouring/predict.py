@@ -18,7 +18,8 @@ from recontour.errors import ModelFileError, OrganError, SettingsError
 from recontour.geometry import Grid
 from recontour.geometry.arrays import Mask
 from recontour.network import Model
-from recontour.network.preprocessing import PointMm, Preprocessing, Voxels, body_centre_mm
+from recontour.network.body import PointMm, Voxels, body_centre_mm
+from recontour.network.preprocessing import Preprocessing
 from recontour.network.views import VIEWS_OF_A_SLICE, Logits, centres_mm_of, unview, unview_softly
 from recontour.organs import organs_meant
 from recontour.validation import NotAChoice

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from recontour.geometry import Grid
+from recontour.network.body import PointMm, Voxels
 from recontour.network.cost import SLICES_AT_ONCE
-from recontour.network.preprocessing import PointMm, Preprocessing, Voxels, view
+from recontour.network.preprocessing import Preprocessing, view
 
 
 def seen_of(

@@ -4,6 +4,7 @@ architecture    what determines its shape     layers       what stages are made 
 unet            what a U-Net is made of       stages       the way of the maps
 trunk, head     shared and own stages         network      one trunk and its heads
 counting        layers as the paper counts them
+body            where the body lies on a CT
 preprocessing   a CT's slices -> a view       views        a slice's views -> masks on the CT
 model           a network with everything needed to use it
 check           what a cross-validation of an adaptation found

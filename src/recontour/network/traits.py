@@ -16,7 +16,7 @@ from scipy import ndimage
 from recontour.geometry import Grid
 from recontour.geometry.arrays import Mask
 from recontour.geometry.tracing import box_of
-from recontour.network.preprocessing import Voxels, coarse_steps, largest_tissue
+from recontour.network.body import Voxels, coarse_steps, largest_tissue
 
 BodyTrait = Literal["narrow_width_mm", "narrow_area_cm2"]
 OrganTrait = Literal[

@@ -14,7 +14,8 @@ from scipy.special import expit
 
 from recontour.geometry import Grid
 from recontour.geometry.arrays import Floats, Indices, Mask
-from recontour.network.preprocessing import PointMm, Preprocessing
+from recontour.network.body import PointMm
+from recontour.network.preprocessing import Preprocessing
 
 Logits = npt.NDArray[np.float32]
 Box = tuple[slice, slice]  # rows and columns

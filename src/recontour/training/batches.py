@@ -14,7 +14,8 @@ from torch.utils.data import Dataset
 
 from recontour.cohort import Case
 from recontour.network import Network
-from recontour.network.preprocessing import Preprocessing, Similarity, body_centre_mm, view
+from recontour.network.body import body_centre_mm
+from recontour.network.preprocessing import Preprocessing, Similarity, view
 from recontour.training.recipe import Augmentation, Recipe
 
 

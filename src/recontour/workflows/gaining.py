@@ -31,7 +31,7 @@ from recontour.workflows.findings import (
     PlannedGain,
     TooFewForGain,
 )
-from recontour.workflows.learning import adaptation_to
+from recontour.workflows.learning import adaptation_to, say_before_adapting
 from recontour.workflows.parents_say import FoldDsc, joined, unbiased, worths_to_try
 from recontour.workflows.planned import counted
 from recontour.workflows.wanted import refuse_folds, refuse_useful
@@ -101,6 +101,7 @@ def gain(
         precision="auto",
         deterministic=False,
     )
+    say_before_adapting(adaptation, cases, Path(model), chose_organs=organs is not None)
     dealt = _dealt(adaptation, cases, folds or USUAL_FOLDS)
     numbers = _numbers(dealt, sizes)
     nested = _nested(adaptation, dealt, numbers, shortened=iterations is None)

@@ -212,6 +212,7 @@ def adapt(
         child = adaptation.taken_over(cases, adaptation.organs, recipe)
         if head_only:
             _judge_lone_head(child)
+        say_before_adapting(adaptation, cases, model, chose_organs=organs is not None)
     child = checked(child, adaptation, cases, extent, resume=resume, progress=progress)
     plan = _planned(child, recipe, last, cases)
     adapted = _learn(
@@ -247,7 +248,7 @@ def adaptation_to(
     precision: WantedPrecision,
     deterministic: bool,
 ) -> tuple[Adaptation, list[Case]]:
-    """Return how a model is to be adapted, and to which cases; log what speaks against it.
+    """Return how a model is to be adapted, and to which cases.
 
     The arguments are those of `adapt`.
     Raises: RecontourError: the model, the cohort, the settings or the output cannot be used.
@@ -267,12 +268,6 @@ def adaptation_to(
         return recipe.plain() if plain else recipe
 
     depth = preset.depth(retrain_last, len(layers(parent.network)))
-    if organs is None:
-        _note_organs_not_learnt(known, present)
-        _warn_of_dropped(parent.organs, present)
-    _warn(opened, cases)
-    for warning in phantom_warnings({printable(name_of(model)): parent}, opened, cases):
-        log_finding(log, logging.WARNING, warning)
     adaptation = Adaptation(
         parent=parent,
         cohort=opened,
@@ -286,6 +281,25 @@ def adaptation_to(
         out=out,
     )
     return adaptation, cases
+
+
+def say_before_adapting(
+    adaptation: Adaptation,
+    cases: Sequence[Case],
+    model: Path,
+    *,
+    chose_organs: bool,
+) -> None:
+    """Log what is not learnt, and what speaks against it. model: its file, as it was given."""
+    parent, cohort = adaptation.parent, adaptation.cohort
+    if not chose_organs:
+        present = cohort.organs
+        known = [organ for organ in parent.organs if organ in present]
+        _note_organs_not_learnt(known, present)
+        _warn_of_dropped(parent.organs, present)
+    _warn(cohort, cases)
+    for warning in phantom_warnings({printable(name_of(model)): parent}, cohort, cases):
+        log_finding(log, logging.WARNING, warning)
 
 
 def _warn(cohort: Cohort, cases: Sequence[Case]) -> None:

@@ -134,6 +134,14 @@ def monitor(
     Raises:
         RecontourError: A folder, model, cohort, file or the output cannot be used, or there are too
             few patients.
+
+    Examples:
+        >>> import recontour
+        >>> try:
+        ...     recontour.monitor("south.safetensors", "north-test", "monitored")
+        ... except recontour.SettingsError as error:
+        ...     error.finding.patients
+        1
     """
     drafts, out = Path(drafts), Path(out)
     if isinstance(approved, str | Path):
@@ -206,7 +214,7 @@ def measured(
     >>> approved[1, 2, 1:5] = True
     >>> found = measured(approved, drafted, "Lens_L", grid)
     >>> round(found["dsc"], 3), found["right"]
-    (0.857, -1.0)
+    (0.857, -0.5)
     """
     scores = score(approved, drafted, grid, organ_of(organ).tolerance_mm)
     found: dict[ChartMeasure, float] = {"dsc": scores.dsc, "surface_dsc": scores.surface_dsc}
