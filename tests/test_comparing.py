@@ -21,7 +21,7 @@ from recontour.geometry import Grid
 from recontour.geometry.arrays import Mask
 from recontour.network import Model, load_model, save_model
 from recontour.workflows import compare, train
-from recontour.workflows.findings import NoBaseline, OnlyDrafts
+from recontour.workflows.findings import HomeOfAnotherCentre, NoBaseline, OnlyDrafts
 
 
 def _by_density(
@@ -41,9 +41,22 @@ def exact(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def near(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
-    """Six cases of a centre that draws the brain stem as it is."""
+    """Ten cases of a centre that draws the brain stem as it is."""
     folder = tmp_path_factory.mktemp("near")
-    return fill(Cohort.open_or_create(folder / "near", "near"), 6)
+    return fill(Cohort.open_or_create(folder / "near", "near"), 10)
+
+
+def test_a_home_centre_of_few_patients_is_shown_and_not_tested(
+    exact: None, model: Model, near: Cohort, tmp_path: Path
+) -> None:
+    few = near.without(near.case_ids[:4])
+    path = with_baseline(model, few, tmp_path / "of-few.safetensors")
+
+    found = compare(path, drawn_wider(tmp_path).path, tmp_path / "compared")
+
+    assert found.differences
+    assert not any(one.is_tested for one in found.differences)
+    assert not any(isinstance(said, DrawnDifferently) for said in found.statements)
 
 
 def drawn_wider(tmp_path: Path) -> Cohort:
@@ -133,7 +146,10 @@ def test_the_home_centre_may_be_given_as_a_cohort(
     found = compare(tmp_path / "older", north.path, tmp_path / "compared", home=near.path)
 
     assert found.differences
-    assert not any(isinstance(warning, NoBaseline) for warning in found.warnings)
+    assert found.home == "near"
+    kinds = [type(warning) for warning in found.warnings]
+    assert NoBaseline not in kinds
+    assert HomeOfAnotherCentre in kinds
 
 
 def test_training_keeps_what_compare_needs(south: Cohort, tmp_path: Path, exact: None) -> None:

@@ -598,7 +598,7 @@ def accepted(found: "Acceptance", folder: Path, per_organ: Path | None) -> None:
 def compared(found: "ProtocolComparison", folder: Path) -> None:
     """Show what differs between two centres' contours, and which contours are unlike the others."""
     if found.statements:
-        say(f"Compared with {found.home}, {found.centre} has its organs:")
+        say(f"{found.centre}, compared with {found.home}:")
     for statement in found.statements:
         say(f"  {words(statement)}")
     if found.unlike_images:

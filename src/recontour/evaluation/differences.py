@@ -29,6 +29,7 @@ from recontour.texts import csv_text
 
 PRIOR_PATIENTS = 10
 LEAST_PATIENTS = 3
+LEAST_AT_HOME = 10  # with fewer, nothing is tested: their spread says too little
 SIGNIFICANT = 0.05
 # A smaller difference is not worth a statement, however certain.
 LEAST_MM = 0.5
@@ -70,8 +71,12 @@ class Difference:
 
     @property
     def is_tested(self) -> bool:
-        """Return whether it counts among the tests: joint measures follow from the directions."""
-        return self.measure in DIRECTIONS
+        """Return whether it counts among the tests.
+
+        Joint measures do not, since they follow from the directions, nor does what few of the home
+        centre's patients show.
+        """
+        return self.measure in DIRECTIONS and self.home_patients >= LEAST_AT_HOME
 
     @property
     def is_stated(self) -> bool:

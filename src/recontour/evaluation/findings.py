@@ -8,7 +8,7 @@ from recontour.evaluation.numbers import number, p_value, signed
 from recontour.findings import Finding, FitToStore, ScreenOnly, finding
 from recontour.geometry.offsets import UNITS, Measure
 from recontour.network.image_traits import ImageTrait
-from recontour.wording import enumerated, plural
+from recontour.wording import agreeing, enumerated, plural
 
 EVALUATE_AGAIN = "evaluate again, or repair the file"
 
@@ -394,8 +394,6 @@ class DrawnFurther(Finding):
         more, less = DRAWN[self.measure]
         unit = UNITS[self.measure]
         low, high = sorted((abs(self.low), abs(self.high)))
-        if self.low < 0 < self.high:
-            low = -low
         how = more if self.mean > 0 else less
         return f"{abs(self.mean):.1f} {unit} ({low:.1f} to {high:.1f}) {how}"
 
@@ -425,7 +423,10 @@ class DrawnDifferently(Finding):
         lone = [part for part in self.parts if part.is_of_one_twin]
         if lone:
             twin_means = [_of_twin(part) for part in lone]
-            said += f"; but its twin is not ({lone[0].twin} {', '.join(twin_means)})"
+            said += (
+                f"; {lone[0].twin} differs by only {enumerated(twin_means, 'and')} on the mirrored "
+                f"{agreeing(len(lone), 'side', 'sides')}, so look at the contours of both"
+            )
         if self.may_be_images:
             said += (
                 "; perhaps only because the model draws differently on these images, which differ "
@@ -457,6 +458,21 @@ class NothingElseDiffers(Finding):
             f"{what} by more than chance and 0.5 mm ({plural(self.comparisons, 'comparison')}"
             f" of {plural(self.organs, 'organ')}, corrected by Holm's rule); a smaller difference "
             "may exist"
+        )
+
+
+@finding
+class TooFewAtHome(Finding):
+    """The model's centre shows too few patients to compare with. fewest: that would do."""
+
+    patients: int
+    fewest: int
+
+    def sentence(self) -> str:
+        """Say how many there are, and how many are needed."""
+        return (
+            f"the model's centre is known from {plural(self.patients, 'patient')}, too few to say "
+            f"what differs ({self.fewest} are needed)"
         )
 
 

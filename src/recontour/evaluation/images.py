@@ -6,7 +6,6 @@ trait of the images is compared, too, patient by patient: by how many of the hom
 deviations the other centre's mean lies away.
 """
 
-import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +17,18 @@ from recontour.network.image_traits import ImageTrait
 # Of the home centre's patients' SD. docs/decisions/062-what-differs.md has the measurements.
 FAR_SDS = 2.0
 LEAST_PATIENTS = 3
+# Smaller differences are none: scanners give the same numbers again, rounded.
+LEAST_SD: Mapping[ImageTrait, float] = {
+    "pixel_mm": 0.02,
+    "slice_mm": 0.1,
+    "field_of_view_mm": 10.0,
+    "edge_width_mm": 0.1,
+    "noise_hu": 1.0,
+    "air_hu": 5.0,
+    "muscle_hu": 5.0,
+    "bone_hu": 20.0,
+    "vessel_percent": 0.2,
+}
 # Blur moved a model's contours in every trial, noise in many; HU and contrast medium in few.
 MOVE_CONTOURS: Collection[ImageTrait] = ("edge_width_mm", "noise_hu")
 
@@ -27,7 +38,7 @@ class ImageDifference:
     """By how much a centre's images differ from the home centre's, by one trait.
 
     own, home: the means, in the trait's unit. home_sd: over the home centre's patients. z: of the
-    difference, in such SDs.
+    difference, in such SDs, each at least LEAST_SD.
     """
 
     trait: ImageTrait
@@ -69,17 +80,10 @@ def image_differences(
             own=own,
             home=spread.mean,
             home_sd=spread.sd,
-            z=_in_sds(own - spread.mean, spread.sd),
+            z=(own - spread.mean) / max(spread.sd, LEAST_SD[trait]),
         )
         found.append(different)
     return found
-
-
-def _in_sds(away: float, sd: float) -> float:
-    """Return a distance in standard deviations; infinite if all patients of the home are equal."""
-    if away == 0:
-        return 0.0
-    return away / sd if sd else math.copysign(math.inf, away)
 
 
 def may_move_contours(found: Iterable[ImageDifference]) -> bool:

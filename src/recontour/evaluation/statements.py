@@ -3,13 +3,14 @@
 from collections.abc import Iterable, Sequence
 
 from recontour.evaluation.consistency import Suspect
-from recontour.evaluation.differences import Difference, twin_of
+from recontour.evaluation.differences import LEAST_AT_HOME, Difference, twin_of
 from recontour.evaluation.findings import (
     DrawnDifferently,
     DrawnFurther,
     DrawnUnlikeOthers,
     ImagesDiffer,
     NothingElseDiffers,
+    TooFewAtHome,
 )
 from recontour.evaluation.images import ImageDifference
 from recontour.findings import Finding
@@ -33,6 +34,10 @@ def said_of_differences(
         parts = [_further(one, found) for one in stated if one.organ == organ]
         said.append(DrawnDifferently(organ=organ, parts=tuple(parts), may_be_images=may_be_images))
     tested = [one for one in found if one.is_tested]
+    if not tested:
+        return [
+            TooFewAtHome(patients=max(one.home_patients for one in found), fewest=LEAST_AT_HOME)
+        ]
     organs = {one.organ for one in tested}
     said.append(NothingElseDiffers(organs=len(organs), comparisons=len(tested), stated=len(stated)))
     return said

@@ -37,7 +37,12 @@ from recontour.network.baseline import Baseline
 from recontour.network.image_traits import ImageTrait, image_traits
 from recontour.progress import Progress, quiet
 from recontour.wording import printable
-from recontour.workflows.findings import NoBaseline, NoCommonOrgan, OnlyDrafts
+from recontour.workflows.findings import (
+    HomeOfAnotherCentre,
+    NoBaseline,
+    NoCommonOrgan,
+    OnlyDrafts,
+)
 from recontour.workflows.paths import refuse_for_comparing
 
 log = logging.getLogger(__name__)
@@ -121,21 +126,51 @@ def compare(
     cases = _cases_to_compare(opened, loaded)
     name = printable(name_of(model))
     warnings = _warnings(name, loaded, opened, cases)
-    baseline = _baseline(loaded, home, progress)
-    if baseline is None:
-        warnings.append(NoBaseline(path=model))
+    opened_home = Cohort.open(home) if home else None
+    warnings += _warnings_of_home(name, loaded, model, opened_home)
     for warning in warnings:
         log_finding(log, logging.WARNING, warning)
+    baseline = _baseline(loaded, opened_home, progress)
     rows, planes = _offsets(Contourer(loaded), cases, name, progress)
-    found = differences(rows, baseline.offsets) if baseline else []
-    images = image_differences(_images(cases), baseline.image) if baseline else []
-    said = said_of_differences(found, may_be_images=may_move_contours(images))
-    unlike = suspects(rows, baseline.offsets if baseline else {})
-    comparison = ProtocolComparison(
-        centre=opened.centre,
-        home=loaded.provenance.centre,
+    comparison = _compared(
+        opened.centre,
+        opened_home.centre if opened_home else loaded.provenance.centre,
+        baseline or Baseline({}),
+        rows,
+        cases,
+        warnings,
+    )
+
+    def overlays(case_id: str, organ: str) -> Iterator[Overlay]:
+        return planes[case_id].overlays(opened[case_id], organ)
+
+    total = len(cases)
+    progress("comparing", total, total, "report.html")
+    with whole_folder(out) as folder:
+        write_offsets(folder / "offsets.csv", rows)
+        write_differences(folder / "differences.csv", comparison.differences)
+        page = _page(comparison, name, loaded)
+        write_protocol_page(folder / "report.html", page, overlays)
+    return comparison
+
+
+def _compared(
+    centre: str,
+    home: str,
+    baseline: Baseline,
+    rows: Sequence[PatientOffsets],
+    cases: Sequence[Case],
+    warnings: Sequence[Finding],
+) -> ProtocolComparison:
+    """Return what follows from the offsets and images of a cohort. home: the other centre."""
+    found = differences(rows, baseline.offsets)
+    images = image_differences(_images(cases), baseline.image)
+    unlike = suspects(rows, baseline.offsets)
+    return ProtocolComparison(
+        centre=centre,
+        home=home,
         differences=tuple(found),
-        statements=tuple(said),
+        statements=tuple(said_of_differences(found, may_be_images=may_move_contours(images))),
         images=tuple(images),
         unlike_images=tuple(said_of_images(images)),
         suspects=tuple(unlike),
@@ -144,30 +179,23 @@ def compare(
         warnings=tuple(warnings),
     )
 
-    def overlays(case_id: str, organ: str) -> Iterator[Overlay]:
-        return planes[case_id].overlays(opened[case_id], organ)
 
-    total = len(cases)
-    progress("comparing", total, total, "report.html")
-    page = PageOf(
-        centre=opened.centre,
-        home=loaded.provenance.centre,
+def _page(comparison: ProtocolComparison, name: str, model: Model) -> PageOf:
+    """Return what the page of a comparison shows. name: the model's."""
+    return PageOf(
+        centre=comparison.centre,
+        home=comparison.home,
         model=name,
-        differences=found,
-        statements=said,
-        images=images,
+        differences=comparison.differences,
+        statements=comparison.statements,
+        images=comparison.images,
         unlike_images=comparison.unlike_images,
-        suspects=unlike,
+        suspects=comparison.suspects,
         doubts=comparison.doubts,
-        rows=rows,
-        warnings=warnings,
-        notices=loaded.provenance.notices,
+        rows=comparison.offsets,
+        warnings=comparison.warnings,
+        notices=model.provenance.notices,
     )
-    with whole_folder(out) as folder:
-        write_offsets(folder / "offsets.csv", rows)
-        write_differences(folder / "differences.csv", found)
-        write_protocol_page(folder / "report.html", page, overlays)
-    return comparison
 
 
 def _cases_to_compare(cohort: Cohort, model: Model) -> list[Case]:
@@ -209,14 +237,38 @@ def _warnings(
     ]
 
 
-def _baseline(model: Model, home: Path | None, progress: Progress) -> Baseline | None:
+def _warnings_of_home(
+    name: str,
+    model: Model,
+    path: Path,
+    home: Cohort | None,
+) -> list[Finding]:
+    """Return what speaks against the cohort that stands for the model's centre, or its lack.
+
+    path: of the model.
+    """
+    if home is None:
+        return [] if model.provenance.baseline else [NoBaseline(path=path)]
+    cases = _cases_to_compare(home, model)
+    warnings: list[Finding] = [
+        *cohort_warnings(home, cases),
+        *draft_warnings(list(home)),
+        *phantom_warnings({name: model}, home, cases),
+    ]
+    centre = model.provenance.centre
+    if home.centre != centre:
+        warnings.append(HomeOfAnotherCentre(path=home.path, label=home.centre, home=centre))
+    return warnings
+
+
+def _baseline(model: Model, home: Cohort | None, progress: Progress) -> Baseline | None:
     """Return what the model's own centre measures; None if nobody knows.
 
     home: its cohort, if the user gave it.
     """
     if home is None:
         return model.provenance.baseline
-    cases = _cases_to_compare(Cohort.open(home), model)
+    cases = _cases_to_compare(home, model)
 
     def told(done: int, of: int) -> None:
         progress("comparing at home", done, of, "")

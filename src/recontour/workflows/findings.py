@@ -830,6 +830,21 @@ class NoBaseline(Finding):
 
 
 @finding
+class HomeOfAnotherCentre(Finding):
+    """The cohort given as the model's centre has another label. label: the cohort's. home: its."""
+
+    label: FitToStore[str]
+    home: FitToStore[str]
+
+    def sentence(self) -> str:
+        """Compare the labels."""
+        return (
+            f"the cohort given with --home is of {self.label}, and the model of {self.home}; the "
+            f"comparison is with {self.label}"
+        )
+
+
+@finding
 class OnlyDrafts(Finding):
     """All contours of a cohort that could be compared are recontour's own. drafts: cases."""
 
