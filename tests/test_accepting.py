@@ -189,6 +189,23 @@ def test_all_promoted_is_exit_code_0(
     assert main([*command, "--out", str(tmp_path / "out")]) == 0
 
 
+def test_a_candidate_that_lacks_an_organ_is_not_promoted(
+    west: Cohort,
+    model: Model,
+    in_use: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    drawn: None,
+) -> None:
+    """Else a script would put a model to use that no longer contours it."""
+    save_model(child_of(model, "south", organs=("Brainstem",)), tmp_path / "child")
+    command = ["accept", str(west.path), str(tmp_path / "child"), "--against", str(in_use)]
+    assert main([*command, "--out", str(tmp_path / "out")]) == 3
+    said = capsys.readouterr().err
+    assert "1 of 1 organ promoted; the candidate does not contour Lens_L" in said
+    assert "--per-organ" not in said
+
+
 def test_elsewhere_is_the_same(west: Cohort, candidate: Path, in_use: Path, tmp_path: Path) -> None:
     """With real contours, in other processes."""
     here = accept(west.path, candidate, tmp_path / "here", against=in_use)

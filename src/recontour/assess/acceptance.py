@@ -21,6 +21,7 @@ from recontour.evaluation.gate import (
     Decision,
     Margins,
     OrganGate,
+    Reason,
     counted,
 )
 from recontour.evaluation.tables import cell_of
@@ -146,7 +147,7 @@ class Acceptance:
         parent: The model in use.
         candidate: The model that may replace it.
         margins: By how much the candidate may be worse, at most.
-        organs: Each organ of either model, with its decision.
+        organs: Each organ of the candidate, with its decision.
         only_parent: Organs that only the parent contours.
         scores: Every score, as in scores.csv.
         looks: A closer look at every contour.
@@ -181,7 +182,9 @@ class Acceptance:
 
     @property
     def is_promoted(self) -> bool:
-        """Return whether every organ of the candidate is promoted."""
+        """Return whether every organ of either model is promoted."""
+        if self.only_parent:
+            return False
         return all(one.decision is Decision.PROMOTE for one in self.organs)
 
     @property
@@ -202,8 +205,6 @@ class Acceptance:
 
 def parents_organs(organs: Iterable[OrganGate]) -> tuple[str, ...]:
     """Return the organs that are not promoted, of those that the parent has."""
-    from recontour.evaluation.gate import Reason
-
     kept = []
     for one in organs:
         if one.decision is not Decision.PROMOTE and one.reason is not Reason.NO_PARENT:

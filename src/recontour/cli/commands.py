@@ -627,6 +627,7 @@ def accept(options: argparse.Namespace, progress: ProgressBar) -> Answer:
         promoted=tuple(organs[Decision.PROMOTE]),
         keep=tuple(organs[Decision.KEEP]),
         undecided=tuple(organs[Decision.UNDECIDED]),
+        lacking=found.only_parent,
         per_organ=options.per_organ is not None,
     )
     return Answer(

@@ -674,12 +674,14 @@ class NotCounted(Finding):
 class NotAllPromoted(Finding):
     """A candidate may not replace the model in use for every organ.
 
-    promoted, keep, undecided: organs by decision. per_organ: a model was written that keeps to it.
+    promoted, keep, undecided: organs by decision. lacking: those that only the model in use
+    contours. per_organ: a model was written that keeps to it.
     """
 
     promoted: FitToStore[tuple[str, ...]]
     keep: FitToStore[tuple[str, ...]]
     undecided: FitToStore[tuple[str, ...]]
+    lacking: FitToStore[tuple[str, ...]] = ()
     per_organ: bool = False
 
     def sentence(self) -> str:
@@ -689,13 +691,16 @@ class NotAllPromoted(Finding):
             parts.append(f"keep the model in use for {', '.join(self.keep)}")
         if self.undecided:
             parts.append(f"undecided: {', '.join(self.undecided)}")
+        if self.lacking:
+            parts.append(f"the candidate does not contour {', '.join(self.lacking)}")
         total = len(self.promoted) + len(self.keep) + len(self.undecided)
         promoted = f"{len(self.promoted)} of {plural(total, 'organ')} promoted"
         return f"{promoted}; {'; '.join(parts)}"
 
     def remedy(self) -> str:
         """Say what helps."""
-        if self.per_organ or not self.promoted:
+        nothing_to_join = not self.keep and not self.undecided
+        if self.per_organ or not self.promoted or nothing_to_join:
             return ""
         return "--per-organ FILE writes a model that takes only promoted organs from the candidate"
 
