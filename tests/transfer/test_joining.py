@@ -13,11 +13,15 @@ from recontour.cohort import Cohort
 from recontour.contouring.contourer import Contourer
 from recontour.errors import SettingsError
 from recontour.network import Model, Network, load_model, save_model
+from recontour.network.baseline import Baseline, Spread, Spreads
 from recontour.network.card import card
+from recontour.network.check import Check, CheckedDsc
 from recontour.transfer.findings import Unjoinable
 from recontour.transfer.joining import organ_by_organ
 
 CT_N1HW = torch.randn(2, 1, 33, 33, generator=torch.Generator().manual_seed(0))
+DSC = CheckedDsc(patients=6, parent=0.7, adapted=0.8, difference=0.1, low=0.05, high=0.15)
+CHECK = Check(folds=3, patients=6, iterations=2200, organs={"Lens_L": DSC}, mean=DSC)
 ORGANS = ("Lens_L", "Larynx", "Brainstem")
 
 
@@ -98,6 +102,28 @@ def test_the_patients_of_both_are_named(model: Model) -> None:
     joined = organ_by_organ(child, parent, ("Brainstem",))
     assert joined.provenance.trained_on == ("a" * 16, "b" * 16)
     assert joined.provenance.trained_on_tissue_hu == ((1, 2),)
+
+
+@pytest.mark.parametrize("same_patients", [True, False])
+def test_what_the_candidate_measured_of_an_organ_goes_with_it(
+    model: Model, same_patients: bool
+) -> None:
+    """Else `compare` would subtract the candidate's offsets from contours of the parent."""
+    spread = Spread(mean=0.25, sd=0.5, patients=20)
+    offsets: dict[str, Spreads] = {"Brainstem": {"right": spread}, "Lens_L": {"right": spread}}
+    child = child_of(model, "south")
+    known = replace(child.provenance, baseline=Baseline(offsets), check=CHECK)
+    if not same_patients:
+        known = replace(known, trained_on=("b" * 16,))
+        of_parent = replace(model.provenance, trained_on=("a" * 16,))
+        model = replace(model, provenance=of_parent)
+    child = replace(child, provenance=known)
+    joined = organ_by_organ(child, model, ("Brainstem",)).provenance
+    assert joined.baseline == Baseline({"Lens_L": {"right": spread}})
+    assert joined.check is None
+    assert organ_by_organ(child, model, model.organs).provenance.baseline is None
+    untouched = organ_by_organ(child, model, ()).provenance
+    assert (untouched.baseline, untouched.check) == (known.baseline, CHECK)
 
 
 def test_what_shares_no_trunk_is_refused(model: Model) -> None:

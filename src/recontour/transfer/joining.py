@@ -21,7 +21,8 @@ def organ_by_organ(candidate: Model, parent: Model, from_parent: Collection[str]
     """Return a model that answers like the parent for some organs, and like the candidate else.
 
     The heads of both lie on the trunk that both share. Each organ has the shares of the model that
-    it is taken from. The organs are the candidate's.
+    it is taken from. The organs are the candidate's. What the candidate's file says of its own
+    contours of an organ is left out if the organ is taken from the parent.
 
     from_parent: organs that both have.
     Raises: SettingsError: the models see CTs differently, or do not share a trunk.
@@ -46,11 +47,12 @@ def organ_by_organ(candidate: Model, parent: Model, from_parent: Collection[str]
     if len(network.heads) > MOST_HEADS:
         raise SettingsError(Unjoinable(why="heads", most=MOST_HEADS))
     network.share_HK = shares_HK
+    provenance = _of_both(candidate.provenance, parent.provenance)
     return replace(
         candidate,
         network=network.eval(),
         asked=tuple(asked),
-        provenance=_of_both(candidate.provenance, parent.provenance),
+        provenance=_without(provenance, from_parent),
     )
 
 
@@ -86,6 +88,20 @@ def _give(
         place = known[organ]
         assert place is not None  # only organs that the parent has are taken from it
         share_K[organ] = of_parent_K[place]
+
+
+def _without(provenance: Provenance, organs: Collection[str]) -> Provenance:
+    """Return a provenance that says nothing of the candidate's contours of some organs.
+
+    The check goes as a whole: its totals are over organs.
+    """
+    if not organs:
+        return provenance
+    baseline = provenance.baseline
+    if baseline:
+        left = {organ: of for organ, of in baseline.offsets.items() if organ not in organs}
+        baseline = replace(baseline, offsets=left) if left else None
+    return replace(provenance, baseline=baseline, check=None)
 
 
 def _of_both(candidate: Provenance, parent: Provenance) -> Provenance:
