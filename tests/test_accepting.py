@@ -136,6 +136,21 @@ def test_with_a_joined_model_the_limits_are_those_of_the_parent_where_it_goes_on
 
 
 @pytest.mark.usefixtures("drawn")
+def test_if_nothing_is_promoted_the_limits_are_those_of_the_model_in_use(
+    west: Cohort, model: Model, in_use: Path, tmp_path: Path
+) -> None:
+    better = tmp_path / "better"
+    save_model(child_of(model, "south", organs=("Brainstem", "Lens_R")), better)
+    found = accept(west.path, in_use, tmp_path / "out", against=better)
+    assert not found.by_decision[Decision.PROMOTE]
+    limits = json.loads((tmp_path / "out" / "limits.json").read_text())
+    assert limits["model_sha256"] == found.parent.sha256
+    assert limits["organs"]["Brainstem"]["dsc"]["mean"] == 1.0  # in_use has less
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert 'They are for monitoring <span class="name">better</span>' in page
+
+
+@pytest.mark.usefixtures("drawn")
 def test_offsets_are_of_the_model_against_the_reference(
     west: Cohort, candidate: Path, in_use: Path, tmp_path: Path
 ) -> None:

@@ -198,6 +198,16 @@ class Acceptance:
         return parents_organs(self.organs)
 
     @property
+    def watched(self) -> JudgedModel:
+        """Return the model that limits.json is of: the parent if nothing is promoted.
+
+        Otherwise the candidate, or the model that was written organ by organ.
+        """
+        if self.per_organ:
+            return self.per_organ
+        return self.candidate if self.by_decision[Decision.PROMOTE] else self.parent
+
+    @property
     def offsets(self) -> MeanOffsets:
         """Return the offsets over patients, by organ, model and direction."""
         return mean_offsets(self.looks, self.scores)
@@ -369,33 +379,42 @@ def _plain(value: object) -> object:
 def write_limits(path: Path, found: Acceptance) -> None:
     """Write limits.json: mean and SD over these patients of what monitoring watches.
 
-    They are those of the model that is to be used: with `per_organ`, an organ taken from the parent
-    has the parent's.
+    They are those of `found.watched`, and are for monitoring it, if it is put to use. With
+    `per_organ`, an organ taken from the parent has the parent's.
     """
     write_text(path, f"{json.dumps(limits(found), indent=1, allow_nan=False)}\n")
 
 
 def limits(found: Acceptance) -> dict[str, object]:
     """Return the limits by organ and measure, each with mean, SD and number of patients."""
-    used = found.per_organ or found.candidate
-    kept = found.from_parent if found.per_organ else ()
     rows = per_patient(found.scores)
     offsets = found.offsets
     organs = {}
-    for one in found.organs:
-        model = found.parent.name if one.organ in kept else found.candidate.name
-        mine = [row for row in rows if (row.organ, row.model) == (one.organ, model)]
+    for organ, model in _drawn_by(found).items():
+        mine = [row for row in rows if (row.organ, row.model) == (organ, model)]
         measures: dict[str, object] = {}
         for measure in MEASURES:
             _add_limit(measures, measure, [getattr(row, measure) for row in mine])
         for direction in DIRECTIONS:
-            of_direction = offsets.get((one.organ, model, direction))
+            of_direction = offsets.get((organ, model, direction))
             if of_direction and of_direction.patients > 1:
                 measures[direction] = _limit(
                     of_direction.mean, of_direction.sd, of_direction.patients
                 )
-        organs[one.organ] = measures
-    return {"model_sha256": used.sha256, "organs": organs}
+        organs[organ] = measures
+    return {"model_sha256": found.watched.sha256, "organs": organs}
+
+
+def _drawn_by(found: Acceptance) -> dict[str, str]:
+    """Return by organ which model draws it, if the one of the limits is put to use."""
+    if found.watched == found.parent:
+        parents = [row.organ for row in found.scores if row.model == found.parent.name]
+        return dict.fromkeys(parents, found.parent.name)
+    kept = found.from_parent if found.per_organ else ()
+    models = {}
+    for one in found.organs:
+        models[one.organ] = found.parent.name if one.organ in kept else found.candidate.name
+    return models
 
 
 def _add_limit(measures: dict[str, object], measure: str, values: Sequence[float]) -> None:
