@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom import Dataset
 from tests.conftest import fill
+from tests.dicom.conftest import edit
 from tests.exchange.test_approvals import GRID, Clinic, box, on_day
 
 from recontour import monitor
@@ -15,9 +17,15 @@ from recontour.cohort import Cohort
 from recontour.dicom import Authorship, write_structure_set
 from recontour.errors import RecontourError
 from recontour.evaluation.findings import Drifted
+from recontour.exchange.findings import NotMonitored
 from recontour.geometry import traced
 from recontour.network import Model, save_model
-from recontour.workflows.findings import PatientsLeftOut, TooFewToMonitor, UnchangedDrafts
+from recontour.workflows.findings import (
+    CtsOfOnePatient,
+    PatientsLeftOut,
+    TooFewToMonitor,
+    UnchangedDrafts,
+)
 
 STEADY = "abcdefgh"
 DRIFTED = "ijkl"
@@ -137,3 +145,36 @@ def test_a_model_is_replayed_on_cohorts(model: Model, tmp_path: Path) -> None:
     assert found.watched == 6
     assert (tmp_path / "out" / "report.html").is_file()
     assert not any(isinstance(one, PatientsLeftOut) for one in found.findings)
+
+
+def test_a_patient_counts_once(clinic: Clinic, tmp_path: Path) -> None:
+    """Four bad CTs of one patient are no drift, and a second approved draft replaces the first."""
+    for patient in DRIFTED:
+        _belongs_to(clinic, patient, DRIFTED[0])
+    clinic.draft(STEADY[0], 15)
+    clinic.approve(STEADY[0], 16)
+    found = monitor(clinic.drafts, clinic.approved, tmp_path / "out", baseline=8)
+    assert len(found.cases) == len(set(found.cases)) == len(STEADY) + 1
+    assert not found.has_drifted
+    assert CtsOfOnePatient(cts=12, patients=9) in found.findings
+    why = [one.why for one in found.findings if isinstance(one, NotMonitored)]
+    assert why == ["drawn again"]
+
+
+def _belongs_to(clinic: Clinic, patient: str, person: str) -> None:
+    def same_person(dataset: Dataset) -> None:
+        dataset.PatientID = person
+
+    drafts = clinic.drafts.glob(f"{patient}*.dcm")
+    for path in (*drafts, *(clinic.approved / patient).glob("*.dcm")):
+        edit(path, same_person)
+
+
+def test_a_replayed_patient_counts_once(model: Model, tmp_path: Path) -> None:
+    save_model(model, tmp_path / "model.safetensors")
+    cohort = Cohort.open_or_create(tmp_path / "early", "early")
+    fill(cohort, 7)
+    twice = [tmp_path / "early", tmp_path / "early"]
+    found = monitor(tmp_path / "model.safetensors", twice, tmp_path / "out", baseline=6)
+    assert len(found.cases) == 7
+    assert CtsOfOnePatient(cts=14, patients=7) in found.findings

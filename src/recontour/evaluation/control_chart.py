@@ -13,7 +13,7 @@ A patient beyond the limits of a single one, Nelson's first rule, is to be looke
 drift. A score has a lower limit only: contours that need less correction are no alarm.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import isfinite, sqrt
@@ -72,6 +72,34 @@ class Patient:
 
     case: str
     measured: Measured
+
+
+def of_persons(patients: Iterable[Patient], person_of: Mapping[str, str]) -> list[Patient]:
+    """Return one patient per person, with the means over the person's CTs.
+
+    patients: one per CT, in the order of time; a person keeps the place and the name of the first.
+    person_of: by case.
+
+    >>> cts = [Patient("a", {"Lens_L": {"dsc": 0.5}}), Patient("b", {"Lens_L": {"dsc": 1.0}})]
+    >>> of_persons(cts, {"a": "1", "b": "1"})
+    [Patient(case='a', measured={'Lens_L': {'dsc': 0.75}})]
+    """
+    by_person: dict[str, list[Patient]] = {}
+    for patient in patients:
+        by_person.setdefault(person_of[patient.case], []).append(patient)
+    return [_mean_of(cts) for cts in by_person.values()]
+
+
+def _mean_of(cts: Sequence[Patient]) -> Patient:
+    """Return one person's means over the CTs on which each measure is known."""
+    of_person: dict[str, dict[ChartMeasure, float]] = {}
+    for organ in _organs(cts):
+        of_person[organ] = {}
+        for measure in CHART_MEASURES:
+            _, values = _series(cts, organ, measure)
+            if values:
+                of_person[organ][measure] = float(np.mean(values))
+    return Patient(cts[0].case, of_person)
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,11 +36,13 @@ REASONS_SHOWN = 3  # in one line of an error
 class Approval:
     """A draft and what was approved later.
 
-    case: a hash of the CT's UID. moment: date and time of the review, or else of the structure set;
-    it never leaves memory. by_predecessor: the approved set names the draft, not only its CT.
+    case: a hash of the CT's UID. patient_id: of the CT. moment: date and time of the review, or
+    else of the structure set. Neither of these leaves memory. by_predecessor: the approved set
+    names the draft, not only its CT.
     """
 
     case: str
+    patient_id: str
     draft: StructureSetFile
     approved: StructureSetFile
     series: CtSeries
@@ -116,7 +118,17 @@ def match_approvals(drafts: Path, approved: Path) -> Approvals:
         reasons = tuple(found.left_out[:REASONS_SHOWN])
         raise NoSeriesError(NoApprovals(path=approved, reasons=reasons))
     found.pairs.sort(key=lambda pair: (pair.moment, pair.case))
+    _keep_newest(found)
     return found
+
+
+def _keep_newest(found: Approvals) -> None:
+    """Leave out all pairs of a CT but the newest. found: its pairs in the order of time."""
+    newest = {pair.case: pair for pair in found.pairs}
+    for pair in found.pairs:
+        if newest[pair.case] is not pair:
+            _leave_out(found, pair.draft.path, "drawn again")
+    found.pairs = [pair for pair in found.pairs if newest[pair.case] is pair]
 
 
 def _leave_out(found: Approvals, path: Path, why: WhyNotMonitored) -> None:
@@ -189,7 +201,9 @@ def _pair(
         return
     ct = series[uids[0]]
     case = case_id_of(LABEL, ct.uid)
-    found.pairs.append(Approval(case, draft, newest, ct, _moment(newest), by_predecessor))
+    moment = _moment(newest)
+    pair = Approval(case, ct.patient_id, draft, newest, ct, moment, by_predecessor)
+    found.pairs.append(pair)
 
 
 def read_both(pair: Approval, user_map: UserMap, note: Note) -> BothDrawn:

@@ -501,6 +501,7 @@ class NoContoursOfCases(Finding):
 
 WhyNotMonitored = Literal[
     "approved again",
+    "drawn again",
     "no CT",
     "no date",
     "no draft",
@@ -511,6 +512,7 @@ WhyNotMonitored = Literal[
 ]
 WHY_NOT_MONITORED: dict[WhyNotMonitored, str] = {
     "approved again": "contours of the same draft were approved again later, and those count",
+    "drawn again": "a later draft of the same CT was approved, too, and that one counts",
     "no CT": "the CT that it was drawn on is in neither folder",
     "no date": "it has no date, so its place among the others is unknown",
     "no draft": "no draft was drawn on the same CT",

@@ -740,6 +740,19 @@ class TooFewToMonitor(Finding):
 
 
 @finding
+class CtsOfOnePatient(Finding):
+    """Some patients have several CTs."""
+
+    cts: int
+    patients: int
+
+    def sentence(self) -> str:
+        """Say how each counts."""
+        patients = plural(self.patients, "patient")
+        return f"{self.cts} CTs are of {patients}: each counts once, with the mean over its CTs"
+
+
+@finding
 class PatientsLeftOut(Finding):
     """A model was trained on some patients, so they do not show how it draws others."""
 

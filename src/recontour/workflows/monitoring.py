@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from recontour.cohort import Case, Cohort, patient_names
 from recontour.cohort.doubts import cohort_warnings, draft_warnings
 from recontour.cohort.history import imports_left, read_history
+from recontour.cohort.masks import Note
 from recontour.errors import SettingsError
 from recontour.evaluation.control_chart import (
     DIRECTIONS,
@@ -19,6 +20,7 @@ from recontour.evaluation.control_chart import (
     Patient,
     charts_of,
     far_patients,
+    of_persons,
     statements,
     write_points,
 )
@@ -36,6 +38,7 @@ from recontour.geometry.offsets import Measure, offsets
 from recontour.organs import organ_of, read_user_map
 from recontour.progress import Progress, quiet
 from recontour.workflows.findings import (
+    CtsOfOnePatient,
     LimitsOfAnotherModel,
     OrderOfImports,
     PatientsLeftOut,
@@ -242,6 +245,7 @@ def _approved(
         findings.append(UncheckedLimits())
     patients: list[Patient] = []
     missed: dict[str, list[str]] = {}
+    person_of: dict[str, str] = {}
     drafted: set[str] = set()
     unchanged = 0
     total = len(matched.pairs)
@@ -257,6 +261,7 @@ def _approved(
         unchanged += both.is_unchanged
         drafted.update(both.drafted)
         shared = [organ for organ in both.approved if organ in both.drafted]
+        person_of[pair.case] = pair.patient_id or pair.case
         missed[pair.case] = [organ for organ in both.approved if organ not in both.drafted]
         of_patient = {}
         for organ in shared:
@@ -266,7 +271,20 @@ def _approved(
     progress("comparing", total, total, "")
     with_missed = [_with_missed(patient, missed[patient.case], drafted) for patient in patients]
     findings.append(UnchangedDrafts(unchanged=unchanged, of=len(patients)))
-    return _Watch(with_missed, unchanged, findings)
+    persons = _persons(with_missed, person_of, findings.append)
+    return _Watch(persons, unchanged, findings)
+
+
+def _persons(
+    cts: Sequence[Patient],
+    person_of: Mapping[str, str],
+    note: Note,
+) -> list[Patient]:
+    """Return one patient per person, and note if some have several CTs."""
+    persons = of_persons(cts, person_of)
+    if len(persons) < len(cts):
+        note(CtsOfOnePatient(cts=len(cts), patients=len(persons)))
+    return persons
 
 
 def _with_missed(
@@ -316,7 +334,8 @@ def _replayed(
         cases += unseen
     findings.append(OrderOfImports(cohorts=len(places)))
     measured_again = list(drawn_again(model, cases, progress))
-    return _Watch(measured_again, None, tuple(dict.fromkeys(findings)))
+    persons = _persons(measured_again, patient_names(cases), findings.append)
+    return _Watch(persons, None, tuple(dict.fromkeys(findings)))
 
 
 def _in_order(cohort: Cohort) -> list[Case]:
