@@ -18,10 +18,12 @@ from recontour.dicom import Authorship, write_structure_set
 from recontour.errors import RecontourError
 from recontour.evaluation.findings import Drifted
 from recontour.exchange.findings import NotMonitored
+from recontour.findings import words
 from recontour.geometry import traced
 from recontour.network import Model, save_model
 from recontour.workflows.findings import (
     CtsOfOnePatient,
+    LimitsWithoutTheseOrgans,
     PatientsLeftOut,
     TooFewToMonitor,
     UnchangedDrafts,
@@ -178,3 +180,17 @@ def test_a_replayed_patient_counts_once(model: Model, tmp_path: Path) -> None:
     found = monitor(tmp_path / "model.safetensors", twice, tmp_path / "out", baseline=6)
     assert len(found.cases) == 7
     assert CtsOfOnePatient(cts=14, patients=7) in found.findings
+
+
+def test_limits_of_other_organs_are_refused(clinic: Clinic, tmp_path: Path) -> None:
+    limits = tmp_path / "limits.json"
+    organs = {"Lens_L": {"dsc": {"mean": 0.9, "sd": 0.05, "n": 12}}}
+    limits.write_text(json.dumps({"model_sha256": "0" * 64, "organs": organs}))
+    with pytest.raises(RecontourError) as caught:
+        monitor(clinic.drafts, clinic.approved, tmp_path / "out", limits=limits, baseline=1)
+    assert caught.value.finding == LimitsWithoutTheseOrgans(fewest=5)
+
+
+def test_nobody_to_watch_is_said() -> None:
+    said = words(TooFewToMonitor(patients=0, baseline=0))
+    assert said.startswith("no patient is left to watch; ")

@@ -730,13 +730,35 @@ class TooFewToMonitor(Finding):
     def sentence(self) -> str:
         """Count them."""
         patients = plural(self.patients, "patient")
+        if not self.patients:
+            return "no patient is left to watch"
         if self.patients > self.baseline:
             return f"no organ is contoured in enough of {patients} to say what is usual"
         return f"{patients}, of whom the first {self.baseline} say what is usual: none to watch"
 
     def remedy(self) -> str:
         """Say what would help."""
+        if not self.patients:
+            return "give patients whose contours can be compared"
         return "wait for more patients, or give the limits of an acceptance with --limits"
+
+
+@finding
+class LimitsWithoutTheseOrgans(Finding):
+    """A file of limits says nothing of any organ that was compared. fewest: that limits need."""
+
+    fewest: int
+
+    def sentence(self) -> str:
+        """Say what the limits lack."""
+        return (
+            "the limits have none of the organs of these patients, or are of fewer than "
+            f"{plural(self.fewest, 'patient')}"
+        )
+
+    def remedy(self) -> str:
+        """Say which to give."""
+        return "give the limits of the model that drew these drafts, or none"
 
 
 @finding

@@ -13,6 +13,7 @@ from recontour.cohort.masks import Note
 from recontour.errors import SettingsError
 from recontour.evaluation.control_chart import (
     DIRECTIONS,
+    FEWEST,
     USUAL_BASELINE,
     AllUsual,
     Chart,
@@ -40,6 +41,7 @@ from recontour.progress import Progress, quiet
 from recontour.workflows.findings import (
     CtsOfOnePatient,
     LimitsOfAnotherModel,
+    LimitsWithoutTheseOrgans,
     OrderOfImports,
     PatientsLeftOut,
     ShortBaseline,
@@ -53,8 +55,6 @@ if TYPE_CHECKING:
     from recontour.network import Model
 
 log = logging.getLogger(__name__)
-
-LEAST_BASELINE = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +152,8 @@ def monitor(
     places = list(map(Path, approved))
     refuse_for_monitoring(drafts, places, out)
     refuse_unplottable()
-    if baseline < LEAST_BASELINE:
-        raise SettingsError(ShortBaseline(baseline=baseline, fewest=LEAST_BASELINE))
+    if limits is None and baseline < FEWEST:
+        raise SettingsError(ShortBaseline(baseline=baseline, fewest=FEWEST))
     sha256, usual = read_limits(Path(limits)) if limits is not None else ("", None)
     if is_model_path(drafts):
         watch = _replayed(drafts, places, sha256, progress)
@@ -181,11 +181,16 @@ def _charted(
     baseline: int,
     usual: AllUsual | None,
 ) -> Monitored:
-    """Chart patients. Raises: SettingsError: there are no more than the baseline."""
+    """Chart patients.
+
+    Raises: SettingsError: there are no more than the baseline, or nothing says what is usual.
+    """
     first = baseline if usual is None else 0
     if len(watch.patients) <= first:
         raise SettingsError(TooFewToMonitor(patients=len(watch.patients), baseline=first))
     charts, lacking = charts_of(watch.patients, baseline, usual)
+    if not charts and usual is not None:
+        raise SettingsError(LimitsWithoutTheseOrgans(fewest=FEWEST))
     if not charts:
         raise SettingsError(TooFewToMonitor(patients=len(watch.patients), baseline=first))
     cases = tuple(patient.case for patient in watch.patients)
