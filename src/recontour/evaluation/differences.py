@@ -8,8 +8,9 @@ makes at both centres cancel.
 Each organ and direction has one test: Student's t on the patients' offsets, with a variance that is
 shared with the home centre's as if that were worth up to PRIOR_PATIENTS of the other's patients
 (a moderated t: Smyth 2004, doi:10.2202/1544-6115.1027). Six patients say little about their own
-variance, and the home centre's is known from many. Holm's rule corrects over all tests. The mean
-of the four sides and the volume follow from the directions: they are shown, but not tested.
+variance, and the home centre's is known from many. Patients who scatter more than that count with
+their own variance, so that the test errs on the safe side. Holm's rule corrects over all tests. The
+mean of the four sides and the volume follow from the directions: they are shown, but not tested.
 docs/decisions/062-what-differs.md has the measurements.
 """
 
@@ -143,10 +144,7 @@ def _tested(
     patients = len(values)
     own_mean = float(np.mean(values))
     own_variance = float(np.var(values, ddof=1))
-    prior = min(PRIOR_PATIENTS, home.patients - 1)
-    degrees = prior + patients - 1
-    variance = (prior * home.sd**2 + (patients - 1) * own_variance) / degrees
-    error = np.sqrt(variance / patients + home.sd**2 / home.patients)
+    error, degrees = _error_of(own_variance, patients, home)
     mean = own_mean - home.mean
     p = _two_sided(mean, error, degrees)
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, degrees) * error)
@@ -165,7 +163,28 @@ def _tested(
     )
 
 
-def _two_sided(mean: float, error: float, degrees: int) -> float:
+def _error_of(own_variance: float, patients: int, home: Spread) -> tuple[float, float]:
+    """Return the standard error of the difference of the means, and its degrees of freedom.
+
+    Where the patients scatter more than the shared variance says, their own variance counts. The
+    degrees of freedom are Satterthwaite's (1946, doi:10.2307/3002019).
+    """
+    prior = min(PRIOR_PATIENTS, home.patients - 1)
+    degrees = prior + patients - 1
+    shared = (prior * home.sd**2 + (patients - 1) * own_variance) / degrees
+    if own_variance > shared:
+        shared = own_variance
+        degrees = patients - 1
+    own_part = shared / patients
+    home_part = home.sd**2 / home.patients
+    error = np.sqrt(own_part + home_part)
+    if error == 0:
+        return 0.0, float(degrees)
+    scatter = own_part**2 / degrees + home_part**2 / (home.patients - 1)
+    return float(error), float((own_part + home_part) ** 2 / scatter)
+
+
+def _two_sided(mean: float, error: float, degrees: float) -> float:
     """Return p of a mean with its standard error; without any spread, 1 for 0 and else 0."""
     if error == 0:
         return 1.0 if mean == 0 else 0.0

@@ -430,7 +430,7 @@ class DrawnDifferently(Finding):
         if self.may_be_images:
             said += (
                 "; perhaps only because the model draws differently on these images, which differ "
-                "in sharpness or noise"
+                "in sharpness or noise, or could not be compared"
             )
         return said
 
