@@ -16,7 +16,12 @@ from recontour.evaluation.differences import (
 )
 from recontour.evaluation.findings import DrawnDifferently, NothingElseDiffers
 from recontour.evaluation.images import image_differences, may_move_contours
-from recontour.evaluation.statements import said_of_differences, said_of_images, said_of_suspects
+from recontour.evaluation.statements import (
+    said_of_differences,
+    said_of_images,
+    said_of_missed,
+    said_of_suspects,
+)
 from recontour.findings import words
 from recontour.geometry.offsets import SIDES, Measure
 from recontour.network.baseline import Spread, Spreads, spread_of
@@ -131,7 +136,7 @@ def test_a_difference_of_one_twin_alone_is_doubted() -> None:
     different = said_of_differences(differences([*lone, *like], home))[0]
 
     assert isinstance(different, DrawnDifferently)
-    assert "Parotid_R differs by only 0.0 mm on the mirrored side" in words(different)
+    assert "Parotid_R differs by 0.0 mm (" in words(different)
 
 
 def test_twins_that_agree_are_not_doubted() -> None:
@@ -213,3 +218,14 @@ def test_tables_hold_numbers_and_leave_unknown_ones_out(tmp_path: Path) -> None:
     lines = (tmp_path / "offsets.csv").read_text().splitlines()
     assert lines[1] == "p-0,p-0,Brainstem,,,,,,-9.5,,"
     assert "Brainstem,caudal,3,-10.1667," in (tmp_path / "differences.csv").read_text()
+
+
+def test_patients_in_whom_the_model_finds_nothing_are_counted() -> None:
+    rows = rows_of("Larynx", "left", [1.0, 2.0, 3.0])
+    rows.append(PatientOffsets("p-9", "p-9", "Larynx", {}))
+
+    (said,) = said_of_missed(rows)
+
+    assert words(said) == (
+        "Larynx: not found by the model in 1 of 4 patients, so not compared there"
+    )

@@ -376,8 +376,8 @@ class DrawnFurther(Finding):
     """By one measure, a centre draws an organ otherwise than the model's home centre.
 
     mean: above 0, further out, or larger; low, high: its 95 % interval. twin: the organ on the
-    other side, whose mean by the mirrored measure is twin_mean; None: there is none, or it was not
-    measured.
+    other side, which differs by twin_mean by the mirrored measure, with an interval as well; None:
+    there is none, or it was not measured.
     """
 
     measure: Measure
@@ -388,6 +388,8 @@ class DrawnFurther(Finding):
     p_holm: float
     twin: FitToStore[str | None] = None
     twin_mean: float | None = None
+    twin_low: float | None = None
+    twin_high: float | None = None
 
     def sentence(self) -> str:
         """Say how it is drawn, with the interval."""
@@ -399,10 +401,10 @@ class DrawnFurther(Finding):
 
     @property
     def is_of_one_twin(self) -> bool:
-        """Return whether the organ's twin differs less than half as much, or the other way."""
-        if self.twin_mean is None:
+        """Return whether the organ's twin differs otherwise: the two intervals do not meet."""
+        if self.twin_low is None or self.twin_high is None:
             return False
-        return self.twin_mean * self.mean < self.mean**2 / 2
+        return self.twin_high < self.low or self.twin_low > self.high
 
 
 @finding
@@ -424,7 +426,7 @@ class DrawnDifferently(Finding):
         if lone:
             twin_means = [_of_twin(part) for part in lone]
             said += (
-                f"; {lone[0].twin} differs by only {enumerated(twin_means, 'and')} on the mirrored "
+                f"; {lone[0].twin} differs by {enumerated(twin_means, 'and')} on the mirrored "
                 f"{agreeing(len(lone), 'side', 'sides')}, so look at the contours of both"
             )
         if self.may_be_images:
@@ -437,7 +439,10 @@ class DrawnDifferently(Finding):
 
 def _of_twin(part: DrawnFurther) -> str:
     assert part.twin_mean is not None
-    return f"{signed(part.twin_mean, 1)} {UNITS[part.measure]}"
+    assert part.twin_low is not None
+    assert part.twin_high is not None
+    interval = f"{signed(part.twin_low, 1)} to {signed(part.twin_high, 1)}"
+    return f"{signed(part.twin_mean, 1)} {UNITS[part.measure]} ({interval})"
 
 
 @finding
@@ -458,6 +463,21 @@ class NothingElseDiffers(Finding):
             f"{what} by more than chance and 0.5 mm ({plural(self.comparisons, 'comparison')}"
             f" of {plural(self.organs, 'organ')}, corrected by Holm's rule); a smaller difference "
             "may exist"
+        )
+
+
+@finding
+class NotFoundByModel(Finding):
+    """A model finds an organ in only some patients, and the others are not compared."""
+
+    missed: int
+    patients: int
+
+    def sentence(self) -> str:
+        """Count them."""
+        return (
+            f"not found by the model in {self.missed} of {plural(self.patients, 'patient')}, so "
+            "not compared there"
         )
 
 

@@ -3,12 +3,13 @@
 from collections.abc import Iterable, Sequence
 
 from recontour.evaluation.consistency import Suspect
-from recontour.evaluation.differences import LEAST_AT_HOME, Difference, twin_of
+from recontour.evaluation.differences import LEAST_AT_HOME, Difference, PatientOffsets, twin_of
 from recontour.evaluation.findings import (
     DrawnDifferently,
     DrawnFurther,
     DrawnUnlikeOthers,
     ImagesDiffer,
+    NotFoundByModel,
     NothingElseDiffers,
     TooFewAtHome,
 )
@@ -54,7 +55,25 @@ def _further(difference: Difference, among: Sequence[Difference]) -> DrawnFurthe
         p_holm=difference.p_holm,
         twin=twin.organ if twin else None,
         twin_mean=twin.mean if twin else None,
+        twin_low=twin.low if twin else None,
+        twin_high=twin.high if twin else None,
     )
+
+
+def said_of_missed(rows: Iterable[PatientOffsets]) -> list[Finding]:
+    """Return one finding per organ that the model does not find in some patients."""
+    having: dict[str, set[str]] = {}
+    found: dict[str, set[str]] = {}
+    for row in rows:
+        having.setdefault(row.organ, set()).add(row.patient)
+        if row.offsets:
+            found.setdefault(row.organ, set()).add(row.patient)
+    said: list[Finding] = []
+    for organ, patients in having.items():
+        missed = len(patients - found.get(organ, set()))
+        if missed:
+            said.append(NotFoundByModel(organ=organ, missed=missed, patients=len(patients)))
+    return said
 
 
 def said_of_suspects(found: Iterable[Suspect]) -> list[Finding]:

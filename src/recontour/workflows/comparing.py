@@ -28,6 +28,7 @@ from recontour.evaluation.plotting import refuse_unplottable
 from recontour.evaluation.statements import (
     said_of_differences,
     said_of_images,
+    said_of_missed,
     said_of_suspects,
 )
 from recontour.files import whole_folder
@@ -165,12 +166,13 @@ def _compared(
     """Return what follows from the offsets and images of a cohort. home: the other centre."""
     found = differences(rows, baseline.offsets)
     images = image_differences(_images(cases), baseline.image)
+    said = said_of_differences(found, may_be_images=may_move_contours(images))
     unlike = suspects(rows, baseline.offsets)
     return ProtocolComparison(
         centre=centre,
         home=home,
         differences=tuple(found),
-        statements=tuple(said_of_differences(found, may_be_images=may_move_contours(images))),
+        statements=(*said, *said_of_missed(rows)),
         images=tuple(images),
         unlike_images=tuple(said_of_images(images)),
         suspects=tuple(unlike),
