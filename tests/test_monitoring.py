@@ -24,6 +24,8 @@ from recontour.network import Model, save_model
 from recontour.workflows.findings import (
     CtsOfOnePatient,
     LimitsWithoutTheseOrgans,
+    OrgansNotApproved,
+    OrgansNotDrafted,
     PatientsLeftOut,
     TooFewToMonitor,
     UnchangedDrafts,
@@ -132,6 +134,10 @@ def test_an_organ_that_a_draft_lacks_scores_nothing(clinic: Clinic, tmp_path: Pa
     found = monitor(clinic.drafts, clinic.approved, tmp_path / "out", baseline=8)
     (chart,) = [one for one in found.charts if (one.organ, one.measure) == ("Brainstem", "dsc")]
     assert chart.values[-1] == 0
+    assert OrgansNotDrafted(organs=("Brainstem",), counts=(1,)) in found.findings
+    assert OrgansNotApproved(organs=("Lens_L",), counts=(1,)) in found.findings
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "Drafted, but not in the approved contours, so not compared: Lens_L (1 CT)." in page
 
 
 def test_a_model_is_replayed_on_cohorts(model: Model, tmp_path: Path) -> None:

@@ -162,6 +162,10 @@ def test_a_statement_says_what_since_when_and_by_how_much() -> None:
     assert words(stem).startswith(
         "Brainstem: DSC fell in 4 patients in a row, 7 to 10 (since north-6): 0.300, usually 0.800"
     )
+    assert words(said[ALL]).startswith(
+        "mean over organs: DSC fell in 4 patients in a row, 7 to 10 (since north-6), "
+        "to 0.500 below usual on average (limit "
+    )
     steady, _ = charts_of(patients[:6], 5)
     said_of_steady = statements(steady, cases)[1]
     assert said_of_steady == NotDrifted(organ="Brainstem", patients=1, needed=RUN)

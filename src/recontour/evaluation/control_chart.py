@@ -380,6 +380,7 @@ def _statement(charts: Sequence[Chart], cases: Sequence[str]) -> Drifted | NotDr
         value=signal.value,
         usual=chart.usual.mean,
         limit=signal.limit,
+        is_difference=organ == ALL,
         also=tuple(others),
     )
 

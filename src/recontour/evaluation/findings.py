@@ -250,7 +250,8 @@ class Drifted(Finding):
 
     since: the first of these patients. first, last: their places among all, from 1. patients: how
     many they are. value: their mean. usual: the mean of the baseline. limit: which all are beyond.
-    also: other measures of the organ that signal.
+    is_difference: value and limit are differences from what is usual, over all organs. also: other
+    measures of the organ that signal.
     """
 
     measure: FitToStore[str]
@@ -261,6 +262,7 @@ class Drifted(Finding):
     value: float
     usual: float
     limit: float
+    is_difference: bool = False
     also: FitToStore[tuple[str, ...]] = ()
 
     def sentence(self) -> str:
@@ -283,12 +285,17 @@ class Drifted(Finding):
         return f"drafts lie {way} {_where_of(self.measure)}"
 
     def _where(self) -> str:
-        return (
+        where = (
             f"in {self.patients} patients in a row, {self.first} to {self.last} (since "
-            f"{self.since}):"
+            f"{self.since})"
         )
+        return f"{where}," if self.is_difference else f"{where}:"
 
     def _numbers(self) -> str:
+        if self.is_difference:
+            lost, allowed = self.usual - self.value, self.usual - self.limit
+            words = f"to {number(lost, 3)} below usual on average"
+            return f"{words} (limit {number(allowed, 3)} below)"
         digits, unit = (3, "") if self._is_score else (1, " mm")
         value, usual, limit = [
             f"{signed(one, digits) if unit else number(one, digits)}{unit}"

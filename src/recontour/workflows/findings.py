@@ -1,5 +1,6 @@
 """What can be found where a command puts its inputs together."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 from recontour.cohort.findings import listed
@@ -759,6 +760,42 @@ class LimitsWithoutTheseOrgans(Finding):
     def remedy(self) -> str:
         """Say which to give."""
         return "give the limits of the model that drew these drafts, or none"
+
+
+@finding
+class OrgansNotApproved(Finding):
+    """Organs that drafts have and the approved contours lack. counts: in how many CTs, by organ."""
+
+    organs: FitToStore[tuple[str, ...]]
+    counts: tuple[int, ...]
+
+    def sentence(self) -> str:
+        """Count them by organ."""
+        of_each = counted_organs(self.organs, self.counts)
+        return f"drafted, but not in the approved contours, so not compared: {of_each}"
+
+
+@finding
+class OrgansNotDrafted(Finding):
+    """Approved organs that a draft lacks and others have. counts: in how many CTs, by organ."""
+
+    organs: FitToStore[tuple[str, ...]]
+    counts: tuple[int, ...]
+
+    def sentence(self) -> str:
+        """Count them by organ."""
+        of_each = counted_organs(self.organs, self.counts)
+        return f"approved, but missing from the draft, which counts as a DSC of 0: {of_each}"
+
+
+def counted_organs(organs: Sequence[str], counts: Sequence[int]) -> str:
+    """Return organs with how often each was found.
+
+    >>> counted_organs(("Lens_L", "Parotid_L"), (1, 3))
+    'Lens_L (1 CT), Parotid_L (3 CTs)'
+    """
+    pairs = zip(organs, counts, strict=False)
+    return ", ".join(f"{organ} ({plural(count, 'CT')})" for organ, count in pairs)
 
 
 @finding

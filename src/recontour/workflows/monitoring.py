@@ -1,8 +1,10 @@
 """Watch whether a model's contours still are what is approved."""
 
 import logging
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,6 +45,8 @@ from recontour.workflows.findings import (
     LimitsOfAnotherModel,
     LimitsWithoutTheseOrgans,
     OrderOfImports,
+    OrgansNotApproved,
+    OrgansNotDrafted,
     PatientsLeftOut,
     ShortBaseline,
     TooFewToMonitor,
@@ -251,6 +255,7 @@ def _approved(
     patients: list[Patient] = []
     missed: dict[str, list[str]] = {}
     person_of: dict[str, str] = {}
+    not_approved: Counter[str] = Counter()
     drafted: set[str] = set()
     unchanged = 0
     total = len(matched.pairs)
@@ -265,6 +270,7 @@ def _approved(
         findings += [replace(one, case=pair.case) for one in odd]
         unchanged += both.is_unchanged
         drafted.update(both.drafted)
+        not_approved.update(organ for organ in both.drafted if organ not in both.approved)
         shared = [organ for organ in both.approved if organ in both.drafted]
         person_of[pair.case] = pair.patient_id or pair.case
         missed[pair.case] = [organ for organ in both.approved if organ not in both.drafted]
@@ -274,7 +280,15 @@ def _approved(
             of_patient[organ] = measured(approved_mask, draft_mask, organ, both.grid)
         patients.append(Patient(pair.case, of_patient))
     progress("comparing", total, total, "")
-    with_missed = [_with_missed(patient, missed[patient.case], drafted) for patient in patients]
+    missing = {case: drafted.intersection(organs) for case, organs in missed.items()}
+    with_missed = [_with_missed(patient, missing[patient.case]) for patient in patients]
+    not_drafted = Counter(chain.from_iterable(missing.values()))
+    if not_approved:
+        organs, counts = zip(*sorted(not_approved.items()), strict=True)
+        findings.append(OrgansNotApproved(organs=organs, counts=counts))
+    if not_drafted:
+        organs, counts = zip(*sorted(not_drafted.items()), strict=True)
+        findings.append(OrgansNotDrafted(organs=organs, counts=counts))
     findings.append(UnchangedDrafts(unchanged=unchanged, of=len(patients)))
     persons = _persons(with_missed, person_of, findings.append)
     return _Watch(persons, unchanged, findings)
@@ -292,16 +306,11 @@ def _persons(
     return persons
 
 
-def _with_missed(
-    patient: Patient,
-    missed: Sequence[str],
-    drafted: set[str],
-) -> Patient:
+def _with_missed(patient: Patient, missed: Iterable[str]) -> Patient:
     """Return a patient with a score of 0 for the organs that the draft lacks, and others have."""
     of_patient = dict(patient.measured)
-    for organ in missed:
-        if organ in drafted:
-            of_patient[organ] = {"dsc": 0.0, "surface_dsc": 0.0}
+    for organ in sorted(missed):
+        of_patient[organ] = {"dsc": 0.0, "surface_dsc": 0.0}
     return Patient(patient.case, of_patient)
 
 
