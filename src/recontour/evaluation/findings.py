@@ -128,7 +128,8 @@ class GainOfMore(Finding):
         """Advise."""
         useful = number(self.useful, 3)
         if self.advice == "stop":
-            return f"stop: more patients are unlikely to bring {useful}, which would be worth it"
+            ends = "the 90 % interval of the next step ends below"
+            return f"stop: {ends} {useful}, the gain that would be worth it"
         if self.advice == "go on":
             return "go on: the last patients helped; contour more, and ask again"
         unknown = "whether to go on is not known: more patients may bring nothing, or a useful gain"
