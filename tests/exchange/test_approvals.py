@@ -254,3 +254,16 @@ def test_what_is_left_out_names_nobody_when_stored(clinic: Clinic) -> None:
     assert "Doe" not in said
     assert "2026" not in said
     assert str(clinic.folder) not in said
+
+
+def test_free_text_of_a_header_is_no_model(clinic: Clinic) -> None:
+    for patient in "ab":
+        clinic.draft(patient, 1)
+        clinic.approve(patient, 2)
+
+    def described_by_a_person(dataset: Dataset) -> None:
+        dataset.SeriesDescription = "recontour draft: see Doe/Jane"
+
+    change(clinic.drafts / "a1.dcm", described_by_a_person)
+    notes = clinic.match().notes
+    assert SeveralDraftModels(models=("a model", "north"), counts=(1, 1)) in notes

@@ -53,6 +53,7 @@ from recontour.dicom.references import (
 )
 from recontour.dicom.silence import silence
 from recontour.errors import NotDicomError
+from recontour.files import is_name
 
 ENHANCED_CT = (EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
 # Label Map Segmentation Storage, which pydicom 3.0 does not name
@@ -63,6 +64,7 @@ UNKNOWN_KIND = "object of an unknown kind"
 # Earlier ones have the manufacturer as label, too, in any case.
 MAKER = "recontour"
 DRAFT_SERIES = "recontour draft"
+NAMELESS = "a model"
 
 HEADER_KEYWORDS = (
     "SpecificCharacterSet",
@@ -428,9 +430,12 @@ def _is_draft(header: Dataset, label: str) -> bool:
 
 
 def _model_of(header: Dataset) -> str:
-    """Return the name of the model that drew a draft; empty if its series does not say it."""
+    """Return the name of the model that drew a draft; empty if its series does not say it.
+
+    The name comes into reports: free text that recontour cannot have written is no name.
+    """
     _, _, model = text(header, "SeriesDescription").partition(f"{DRAFT_SERIES}: ")
-    return model
+    return model if not model or is_name(model) else NAMELESS
 
 
 def _moment(
