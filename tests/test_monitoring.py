@@ -200,3 +200,25 @@ def test_limits_of_other_organs_are_refused(clinic: Clinic, tmp_path: Path) -> N
 def test_nobody_to_watch_is_said() -> None:
     said = words(TooFewToMonitor(patients=0, baseline=0))
     assert said.startswith("no patient is left to watch; ")
+
+
+def test_drafts_left_out_for_one_reason_are_one_notice(clinic: Clinic, tmp_path: Path) -> None:
+    for patient in DRIFTED[:3]:
+        for path in (clinic.approved / patient).glob("approved*.dcm"):
+            path.unlink()
+    found = monitor(clinic.drafts, clinic.approved, tmp_path / "out", baseline=8)
+    why = [one.why for one in found.findings if isinstance(one, NotMonitored)]
+    assert why == ["not approved"] * 3
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert page.count("nothing that was approved belongs to") == 1
+    assert "3 drafts: nothing that was approved belongs to them." in page
+
+
+def test_only_what_needs_a_look_is_a_warning(
+    clinic: Clinic, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO"):
+        monitor(clinic.drafts, clinic.approved, tmp_path / "out", baseline=8)
+    levels = {record.getMessage(): record.levelname for record in caplog.records}
+    news = [level for line, level in levels.items() if "unchanged" in line or "predecessor" in line]
+    assert news == ["INFO", "INFO"]

@@ -717,7 +717,7 @@ def _add_monitor(commands: Commands) -> None:
         nargs="+",
         metavar="APPROVED|COHORT",
         help="a folder of structure sets that were approved later; for a model, cohorts, the "
-        "oldest first. The CTs must lie in either folder",
+        "oldest first. The CTs may be in either of the two folders",
     )
     added.add_argument(
         "--limits",

@@ -521,6 +521,19 @@ WHY_NOT_MONITORED: dict[WhyNotMonitored, str] = {
     "rejected": "a reviewer rejected it",
     "still a draft": "nobody has saved this draft since recontour wrote it",
 }
+# Of several, after "7 drafts: " or "7 structure sets: ".
+WHY_SEVERAL: dict[WhyNotMonitored, str] = {
+    "approved again": "contours of the same drafts were approved again later, and those count",
+    "drawn again": "later drafts of the same CTs were approved, too, and those count",
+    "no CT": "the CTs that they were drawn on are in neither folder",
+    "no date": "they have no date, so their places among the others are unknown",
+    "no draft": "no draft was drawn on the same CTs",
+    "not approved": "nothing that was approved belongs to them",
+    "older than its draft": "they are older than every draft of the same CT",
+    "rejected": "a reviewer rejected them",
+    "still a draft": "nobody has saved them since recontour wrote them",
+}
+DRAFTS_LEFT_OUT: tuple[WhyNotMonitored, ...] = ("drawn again", "not approved", "still a draft")
 HOW_TO_MONITOR: dict[WhyNotMonitored, str] = {
     "no CT": "put the CT into one of the folders",
     "no date": "export it again with its date",
@@ -535,6 +548,21 @@ class NotMonitored(Finding):
 
     def sentence(self) -> str:
         return WHY_NOT_MONITORED[self.why]
+
+    def remedy(self) -> str:
+        return HOW_TO_MONITOR.get(self.why, "")
+
+
+@finding
+class SeveralNotMonitored(Finding):
+    """Structure sets that are left out of control charts for one reason."""
+
+    why: WhyNotMonitored
+    count: int
+
+    def sentence(self) -> str:
+        what = "draft" if self.why in DRAFTS_LEFT_OUT else "structure set"
+        return f"{plural(self.count, what)}: {WHY_SEVERAL[self.why]}"
 
     def remedy(self) -> str:
         return HOW_TO_MONITOR.get(self.why, "")

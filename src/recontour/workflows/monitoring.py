@@ -33,6 +33,12 @@ from recontour.evaluation.metrics import score
 from recontour.evaluation.monitor_page import MonitorHeader, write_monitor_page
 from recontour.evaluation.plotting import refuse_unplottable
 from recontour.exchange.approvals import UNREADABLE, match_approvals, read_both
+from recontour.exchange.findings import (
+    ApprovalsMatched,
+    NotMonitored,
+    SeveralNotMonitored,
+    WhyNotMonitored,
+)
 from recontour.files import whole_folder
 from recontour.findings import Finding, log_finding
 from recontour.geometry import Grid
@@ -126,7 +132,7 @@ def monitor(
     Args:
         drafts: A folder of structure sets that recontour wrote, or a model file.
         approved: A folder of structure sets that were approved later; for a model, cohorts, the
-            oldest first. The CTs must lie in either folder.
+            oldest first. The CTs may be in either of the two folders.
         out: The folder to write; it must not exist.
         limits: The limits.json of `accept`: what is usual. None: the first patients say it.
         baseline: How many of the first patients, at least 5; not used with limits.
@@ -166,7 +172,8 @@ def monitor(
         watch = _approved(drafts, places[0], user_map, bool(sha256), progress)
     found = _charted(watch, baseline, usual)
     for finding in found.findings:
-        log_finding(log, logging.WARNING, finding)
+        is_news = isinstance(finding, ApprovalsMatched | UnchangedDrafts | OrderOfImports)
+        log_finding(log, logging.INFO if is_news else logging.WARNING, finding)
     with whole_folder(out) as folder:
         write_points(folder / "points.csv", found.charts, found.cases)
         header = MonitorHeader(
@@ -174,10 +181,29 @@ def monitor(
             cases=found.cases,
             unchanged=found.unchanged,
             is_replay=found.unchanged is None,
-            notices=found.findings,
+            notices=_grouped(found.findings),
         )
         write_monitor_page(folder / "report.html", found.charts, found.statements, header)
     return found
+
+
+def _grouped(findings: Iterable[Finding]) -> list[Finding]:
+    """Return findings with one for all structure sets that are left out for one reason.
+
+    They would read alike, since a page names no file.
+    """
+    left_out: dict[WhyNotMonitored, list[Finding]] = {}
+    others: list[Finding] = []
+    for one in findings:
+        if isinstance(one, NotMonitored):
+            left_out.setdefault(one.why, []).append(one)
+        else:
+            others.append(one)
+    grouped: list[Finding] = []
+    for why, alike in left_out.items():
+        count = len(alike)
+        grouped += alike if count == 1 else [SeveralNotMonitored(why=why, count=count)]
+    return [*others, *grouped]
 
 
 def _charted(
