@@ -19,6 +19,7 @@ from recontour.cohort import Cohort
 from recontour.contouring.contourer import Contourer
 from recontour.errors import CohortError, RecontourError, SettingsError
 from recontour.evaluation.gate import Decision, Reason
+from recontour.evaluation.limits import read_limits
 from recontour.geometry.arrays import Mask
 from recontour.network import Model, save_model
 from recontour.workflows.findings import (
@@ -105,7 +106,9 @@ def test_each_organ_has_its_decision(
 def test_the_files_say_the_same(
     west: Cohort, candidate: Path, in_use: Path, tmp_path: Path
 ) -> None:
-    found = accept(west.path, candidate, tmp_path / "out", against=in_use)
+    own = tmp_path / "tolerances.toml"
+    own.write_text("Brainstem = 1.5\n")
+    found = accept(west.path, candidate, tmp_path / "out", against=in_use, tolerances=own)
     with (tmp_path / "out" / "decision.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["decision"] for row in rows[:2]] == ["promote", "promote"]
@@ -118,6 +121,8 @@ def test_the_files_say_the_same(
     limits = json.loads((tmp_path / "out" / "limits.json").read_text())
     assert limits["model_sha256"] == found.candidate.sha256
     assert limits["organs"]["Brainstem"]["dsc"] == {"mean": 1.0, "sd": 0.0, "n": 8}
+    assert limits["tolerances_mm"] == {"Brainstem": 1.5, "Lens_L": 0.98, "Lens_R": 0.98}
+    assert read_limits(tmp_path / "out" / "limits.json").tolerances_mm == limits["tolerances_mm"]
     assert limits["organs"]["Lens_L"]["dsc"]["mean"] == 0.0
     assert "right" not in limits["organs"]["Lens_L"]  # nothing was drawn
     page = (tmp_path / "out" / "report.html").read_text()

@@ -386,7 +386,10 @@ def write_limits(path: Path, found: Acceptance) -> None:
 
 
 def limits(found: Acceptance) -> dict[str, object]:
-    """Return the limits by organ and measure, each with mean, SD and number of patients."""
+    """Return the limits by organ and measure, each with mean, SD and number of patients.
+
+    tolerances_mm: those of surface DSC, since its limits hold for no other.
+    """
     rows = per_patient(found.scores)
     offsets = found.offsets
     organs = {}
@@ -402,7 +405,11 @@ def limits(found: Acceptance) -> dict[str, object]:
                     of_direction.mean, of_direction.sd, of_direction.patients
                 )
         organs[organ] = measures
-    return {"model_sha256": found.watched.sha256, "organs": organs}
+    return {
+        "model_sha256": found.watched.sha256,
+        "tolerances_mm": {row.organ: row.tolerance_mm for row in rows if row.organ in organs},
+        "organs": organs,
+    }
 
 
 def _drawn_by(found: Acceptance) -> dict[str, str]:

@@ -1,5 +1,7 @@
 """limits.json: what is usual of a model's contours, as `recontour accept` measured it."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +20,21 @@ MOST_ORGANS = 500
 HELP = "give the limits.json that `recontour accept` wrote"
 
 Number = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
+Tolerance = Annotated[float, Field(gt=0, le=1e3, allow_inf_nan=False)]
 Spread = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What is usual of a model's contours.
+
+    model_sha256: of its weights. tolerances_mm: of surface DSC, by organ; none in a file from
+    before they were written, which means the organs' own.
+    """
+
+    model_sha256: str
+    usual: AllUsual
+    tolerances_mm: Mapping[str, float]
 
 
 class _UsualRecord(BaseModel):
@@ -37,11 +53,12 @@ class _LimitsRecord(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     model_sha256: Sha256
+    tolerances_mm: Annotated[dict[OrganName, Tolerance], Field(max_length=MOST_ORGANS)] = {}
     organs: Annotated[dict[OrganName, dict[str, _UsualRecord]], Field(max_length=MOST_ORGANS)]
 
 
-def read_limits(path: Path) -> tuple[str, AllUsual]:
-    """Read the sha256 of a model, and what is usual of its contours.
+def read_limits(path: Path) -> Limits:
+    """Read what is usual of a model's contours.
 
     Raises: SettingsError: the file is missing or damaged, or holds something else.
     """
@@ -54,7 +71,7 @@ def read_limits(path: Path) -> tuple[str, AllUsual]:
         raise _refused(path, error.finding) from error
     except OSError as error:
         raise _refused(path, SystemReason(number=error.errno)) from error
-    return record.model_sha256, _usual(record)
+    return Limits(record.model_sha256, _usual(record), record.tolerances_mm)
 
 
 def _refused(path: Path, why: Finding) -> SettingsError:

@@ -164,7 +164,8 @@ def monitor(
     refuse_unplottable()
     if limits is None and baseline < FEWEST:
         raise SettingsError(ShortBaseline(baseline=baseline, fewest=FEWEST))
-    sha256, usual = read_limits(Path(limits)) if limits is not None else ("", None)
+    known = read_limits(Path(limits)) if limits is not None else None
+    sha256, usual = (known.model_sha256, known.usual) if known else ("", None)
     if is_model_path(drafts):
         watch = _replayed(drafts, places, sha256, progress)
     else:
