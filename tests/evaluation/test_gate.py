@@ -86,8 +86,7 @@ def test_what_should_have_been_shown_but_was_not_stays_with_the_parent() -> None
     surface = -0.012 + np.tile([0.03, -0.03], 10)
     (found,) = gate(rows_of(np.full(20, 0.05), surface=surface), "S", "ST", margins)
     assert (found.decision, found.reason) == (Decision.KEEP, Reason.NOT_SHOWN)
-    assert found.needed
-    assert found.needed.likely
+    assert found.needed is None  # more patients are not what it lacks
 
 
 def test_surface_dsc_alone_can_forbid_it() -> None:
@@ -118,6 +117,24 @@ def test_an_organ_that_neither_found_is_undecided() -> None:
         rows += [scored(case, "Lens_L", model, 0.0, **lost) for model in ("S", "ST")]
     (found,) = gate(rows, "S", "ST")
     assert (found.decision, found.reason) == (Decision.UNDECIDED, Reason.FOUND_BY_NEITHER)
+    assert why(found) == "found by neither model in 8 patients"
+
+
+def test_a_lens_that_both_draw_elsewhere_was_not_missed() -> None:
+    """Its DSC is 0 as well: nothing speaks for either model, but a contour is there."""
+    rows = []
+    for case in "abcdefgh":
+        rows += [scored(case, "Lens_L", model, 0.0, surface_dsc=0.0) for model in ("S", "ST")]
+    (found,) = gate(rows, "S", "ST")
+    assert (found.decision, found.reason) == (Decision.UNDECIDED, Reason.FOUND_BY_NEITHER)
+    assert why(found) == "in 8 patients, neither model's contours overlap the reference"
+
+
+def test_beyond_a_thousand_patients_no_number_is_named() -> None:
+    changes = -0.019 + np.tile([0.9, -0.9], 550)
+    (found,) = gate(rows_of(changes), "S", "ST")
+    assert found.decision is Decision.UNDECIDED
+    assert found.needed == Needed(likely=None, fewest=None, most=None)
 
 
 def test_patients_without_a_dsc_do_not_count() -> None:
@@ -133,8 +150,8 @@ def test_one_patient_decides_nothing() -> None:
     assert found.decision is Decision.UNDECIDED
     assert found.needed is None
     assert why(found) == (
-        "1 patient cannot decide: a model as good as the one in use had hardly a chance to be "
-        "promoted"
+        "1 patient cannot decide: a model as good as the one in use had almost no chance of "
+        "being promoted"
     )
 
 
@@ -156,7 +173,7 @@ def test_no_number_of_patients_helps_below_the_margin() -> None:
     assert found.decision is Decision.UNDECIDED
     assert found.needed
     assert found.needed.likely is None
-    assert how_many_more(found.needed).startswith("none, if the means stay")
+    assert how_many_more(found.needed).startswith("no number of patients, if the means stay")
 
 
 def test_the_forecast_is_the_power_it_promises() -> None:

@@ -78,7 +78,7 @@ def write_acceptance_page(path: Path, found: Acceptance, overlays_of: OverlaysOf
         "default_tolerances": [
             organ for organ in tolerances_mm if not organ_of(organ).has_own_tolerance
         ],
-        "alpha": f"{100 * ALPHA:g}",
+        "alpha": f"{ALPHA:g}",
         "enough": f"{100 * ENOUGH_POWER:g}",
         "versions": _versions(),
     }

@@ -103,8 +103,7 @@ class OrganGate:
     p_holm: that the candidate is worse by a margin or more in either measure; p_worse_holm: that it
     is worse in neither; both corrected over the organs. missed_parent, missed_candidate: patients
     in whom the model missed the organ. power: the least chance to be promoted with these patients
-    of a candidate that is just as good as its parent. needed: None if the organ is promoted, or was
-    not tested.
+    of a candidate that is just as good as its parent. needed: only if there are too few patients.
     """
 
     organ: str
@@ -204,7 +203,8 @@ def not_tested(organ: str, *, has_parent: bool = True) -> OrganGate:
 def _decided(numbers: OrganGate) -> OrganGate:
     """Return the same with the decision that follows from the numbers."""
     decision, reason = _decision(numbers)
-    needed = None if decision is Decision.PROMOTE else numbers.needed
+    may_still_pass = decision is Decision.UNDECIDED and reason is Reason.TOO_FEW
+    needed = numbers.needed if may_still_pass else None
     return replace(numbers, decision=decision, reason=reason, needed=needed)
 
 
@@ -271,8 +271,8 @@ def _power(
     """Return the least chance that both measures pass, by the t test's power at their spread.
 
     level: of each organ's test, after Bonferroni. equal: if the candidate is as good as its parent;
-    otherwise, if the means that were seen are true, moved by so many of their standard errors.
-    NaN: one patient shows no spread.
+    otherwise, if the means that were seen are true, moved by so many standard deviations of
+    the differences. NaN: one patient shows no spread.
     """
     if 0.5**patients >= level:
         return 0.0  # the exact test cannot reach the level
@@ -325,7 +325,7 @@ def _more(
     def suffice(total: int) -> bool:
         return _power(shifts, total, level, moved=moved) >= ENOUGH_POWER
 
-    if not suffice(MOST_PATIENTS):
+    if patients >= MOST_PATIENTS or not suffice(MOST_PATIENTS):
         return None
     low, high = patients, MOST_PATIENTS
     while high - low > 1:

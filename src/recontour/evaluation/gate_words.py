@@ -1,7 +1,5 @@
 """What a decision of the gate means, in words for a report and the screen."""
 
-import numpy as np
-
 from recontour.evaluation.gate import Needed, OrganGate, Reason
 from recontour.wording import plural
 
@@ -23,10 +21,10 @@ def why(one: OrganGate) -> str:
         ),
         Reason.NOT_SHOWN: (
             "not shown to be within the margins, although a model as good as the one in use would "
-            f"have had {_chance(one)} to be promoted"
+            f"have had {_chance(one)} of being promoted"
         ),
         Reason.TOO_FEW: f"{patients} cannot decide: {_of_an_equal(one)}",
-        Reason.FOUND_BY_NEITHER: f"found by neither model in {patients}",
+        Reason.FOUND_BY_NEITHER: _of_neither(one),
         Reason.NOT_TESTED: "the cohort has no contours of it that count",
         Reason.NO_PARENT: (
             "the model in use does not contour it, so there is nothing to compare with"
@@ -35,29 +33,38 @@ def why(one: OrganGate) -> str:
     return words[one.reason]
 
 
+def _of_neither(one: OrganGate) -> str:
+    """Say that both models' DSC is 0: nothing was drawn, or it was drawn elsewhere."""
+    patients = plural(one.patients, "patient")
+    if one.missed_parent == one.missed_candidate == one.patients:
+        return f"found by neither model in {patients}"
+    return f"in {patients}, neither model's contours overlap the reference"
+
+
 def _of_an_equal(one: OrganGate) -> str:
-    return f"a model as good as the one in use had {_chance(one)} to be promoted"
+    return f"a model as good as the one in use had {_chance(one)} of being promoted"
 
 
 def _chance(one: OrganGate) -> str:
     """Say how likely a model as good as the one in use was promoted."""
-    percent = 0.0 if np.isnan(one.power) else 100 * one.power
-    return f"a chance of at least {percent:.0f} %" if percent >= 1 else "hardly a chance"
+    percent = 100 * one.power
+    return f"a chance of at least {percent:.0f} %" if percent >= 1 else "almost no chance"
 
 
 def how_many_more(needed: Needed | None) -> str:
     """Say how many patients more would promote an organ, and how little is known of that.
 
     >>> how_many_more(Needed(likely=8, fewest=2, most=None))
-    'about 8 patients more, if the means stay (at least 2; perhaps no number)'
+    'about 8 patients more, if the means stay (at least 2; perhaps no number suffices)'
     """
     if needed is None:
         return ""
     if needed.likely is None and needed.fewest is None:
         return "no number of patients would promote it"
     if needed.likely is None:
-        return f"none, if the means stay (with luck, {needed.fewest} more)"
+        return f"no number of patients, if the means stay; with luck, {needed.fewest} more"
     few = plural(needed.likely, "patient")
     if needed.most is None:
-        return f"about {few} more, if the means stay (at least {needed.fewest}; perhaps no number)"
+        least = f"at least {needed.fewest}; perhaps no number suffices"
+        return f"about {few} more, if the means stay ({least})"
     return f"about {few} more, if the means stay ({needed.fewest} to {needed.most})"
