@@ -18,6 +18,7 @@ from recontour.training.findings import UnfinishedRun
 from recontour.transfer.models import fit as fit_model
 from recontour.workflows import checking
 from recontour.workflows.findings import (
+    GainBySeveral,
     ImpossibleSizes,
     OtherCheck,
     PlannedGain,
@@ -69,9 +70,13 @@ def test_every_patient_is_scored_once_per_number_by_models_that_never_saw_it(
         assert fewer < more
     assert list(gains.dsc) == [0, 1, 2]
     assert (gains.last.fewer, gains.last.more, gains.last.patients) == (1, 2, 4)
-    assert {path.name for path in out.iterdir()} == {"gains.csv", "scores.csv", "report.html"}
+    assert {path.name for path in out.iterdir()} == {
+        "gains.csv",
+        "learnt_scores.csv",
+        "report.html",
+    }
     assert not (tmp_path / "gain.check").exists()
-    with (out / "scores.csv").open() as file:
+    with (out / "learnt_scores.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert {row["patient"] for row in rows} == set(four.case_ids)
     page = (out / "report.html").read_text()
@@ -121,6 +126,19 @@ def test_too_few_patients_are_refused(
     assert caught.value.finding == TooFewForGain(
         path=cohort.path, patients=len(cohort), folds=folds, needed=needed
     )
+
+
+def test_several_processes_are_refused_before_anything_is_written(
+    parent: Path, four: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torchrun = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "n1", "MASTER_PORT": "29500"}
+    for name, value in torchrun.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as caught:
+        quick(parent, four, tmp_path / "gain")
+    assert caught.value.finding == GainBySeveral(processes=2)
+    assert not (tmp_path / "gain").exists()
+    assert not (tmp_path / "gain.check").exists()
 
 
 def test_an_interrupted_run_goes_on_and_another_one_is_not_mixed_with_it(

@@ -1,4 +1,4 @@
-"""The page and the tables of `recontour gain`: gains.csv, scores.csv and report.html."""
+"""The page and the tables of `recontour gain`: gains.csv, learnt_scores.csv and report.html."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -74,7 +74,7 @@ def write_gain_report(
     Raises: OutputError: a file cannot be written there.
     """
     write_text(folder / "gains.csv", csv_text([GAIN_COLUMNS, *_gain_rows(gains)]))
-    write_text(folder / "scores.csv", csv_text([SCORE_COLUMNS, *_score_rows(dsc_by_number)]))
+    write_text(folder / "learnt_scores.csv", csv_text([SCORE_COLUMNS, *_score_rows(dsc_by_number)]))
     contents = _contents(gains, header)
     page = render("recontour.evaluation", "gains.html", contents)
     write_text(folder / "report.html", page)

@@ -217,6 +217,21 @@ class ImpossibleSizes(Finding):
 
 
 @finding
+class GainBySeveral(Finding):
+    """A launcher has started several processes, but a gain is measured by one."""
+
+    processes: int
+
+    def sentence(self) -> str:
+        """Say how many there are."""
+        return f"`gain` was started as {self.processes} processes, but runs as one"
+
+    def remedy(self) -> str:
+        """Say how to start it."""
+        return "start it without torchrun, or as a step of one task (`srun -n 1`)"
+
+
+@finding
 class NothingToGain(Finding):
     """No organ of any patient was scored by the models of every number of patients."""
 

@@ -22,10 +22,12 @@ from recontour.evaluation.gains import USEFUL, Gains, gains_of
 from recontour.evaluation.intervals import Dsc
 from recontour.evaluation.plotting import refuse_unplottable
 from recontour.files import whole_folder
+from recontour.launched import launched
 from recontour.progress import Progress, quiet
 from recontour.workflows.check_folder import USUAL_FOLDS, CheckFolder
 from recontour.workflows.checking import Adaptation, Fold, begin_check, scored_folds
 from recontour.workflows.findings import (
+    GainBySeveral,
     ImpossibleSizes,
     NothingToGain,
     PlannedGain,
@@ -54,8 +56,8 @@ def gain(
 ) -> Gains:
     """Measure what the last patients of a cohort brought to an adaptation, and advise on more.
 
-    Writes gains.csv, scores.csv and report.html into a new folder. The adaptations are meant to be
-    compared with each other: by default they are half as long as that of `adapt`.
+    Writes gains.csv, learnt_scores.csv and report.html into a new folder. The adaptations are meant
+    to be compared with each other: by default they are half as long as that of `adapt`.
 
     Args:
         model: The model file to adapt, or TRUNK+HEAD.
@@ -85,6 +87,7 @@ def gain(
         (1, 2, 4)
     """
     model, cohort, out = Path(model), Path(cohort), Path(out)
+    _refuse_companions()
     refuse_folds(folds)
     refuse_useful(useful)
     refuse_unplottable()
@@ -125,6 +128,13 @@ def gain(
         write_gain_report(folder, gains, dsc_by_number, header)
     CheckFolder.beside(out).close()
     return gains
+
+
+def _refuse_companions() -> None:
+    """Raise SettingsError if a launcher has started several processes: each would write."""
+    us = launched()
+    if us is not None:
+        raise SettingsError(GainBySeveral(processes=us.count))
 
 
 def _notices(adaptation: Adaptation, cases: Sequence[Case]) -> tuple[str, ...]:
