@@ -1,6 +1,7 @@
 """`accept`: who is counted, what is written, and what a script can tell."""
 
 import csv
+import errno
 import json
 import shutil
 from collections.abc import Sequence
@@ -22,18 +23,20 @@ from recontour.evaluation.gate import Decision, Reason
 from recontour.evaluation.limits import read_limits
 from recontour.geometry.arrays import Mask
 from recontour.network import Model, save_model
+from recontour.workflows import accepting
 from recontour.workflows.findings import (
     NobodyToJudgeBy,
     NotCounted,
     SameModel,
 )
+from recontour.workflows.paths import OnePathForBoth
 from recontour.workflows.wanted import ImpossibleMargin
 
 FILES = {
     "decision.csv",
     "decision.json",
     "limits.json",
-    "offsets.csv",
+    "model_offsets.csv",
     "report.html",
     "scores.csv",
 }
@@ -230,7 +233,7 @@ def test_elsewhere_is_the_same(west: Cohort, candidate: Path, in_use: Path, tmp_
     """With real contours, in other processes."""
     here = accept(west.path, candidate, tmp_path / "here", against=in_use)
     there = accept(west.path, candidate, tmp_path / "there", against=in_use, on="local:2")
-    for name in ("scores.csv", "offsets.csv", "decision.csv", "limits.json"):
+    for name in ("scores.csv", "model_offsets.csv", "decision.csv", "limits.json"):
         first = (tmp_path / "here" / name).read_text()
         assert (tmp_path / "there" / name).read_text() == first
     assert here.is_promoted == there.is_promoted
@@ -291,6 +294,30 @@ def test_what_cannot_be_joined_is_refused_before_the_work(
     joined = tmp_path / "joined"
     with pytest.raises(SettingsError, match="cannot be joined"):
         accept(west.path, tmp_path / "stranger", tmp_path / "out", against=in_use, per_organ=joined)
+    assert not joined.exists()
+
+
+def test_one_path_for_both_outputs_is_refused(
+    west: Cohort, candidate: Path, in_use: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(SettingsError) as refused:
+        accept(west.path, candidate, out, against=in_use, per_organ=out)
+    assert refused.value.finding == OnePathForBoth(path=out)
+
+
+@pytest.mark.usefixtures("drawn")
+def test_without_a_report_there_is_no_model(
+    west: Cohort, candidate: Path, in_use: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(accepting, "write_limits", fail)
+    out, joined = tmp_path / "out", tmp_path / "joined"
+    with pytest.raises(RecontourError, match="could not be written"):
+        accept(west.path, candidate, out, against=in_use, per_organ=joined)
+    assert not out.exists()
     assert not joined.exists()
 
 

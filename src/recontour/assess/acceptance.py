@@ -326,8 +326,11 @@ def _numbers(one: OrganGate, measure: Literal["dsc", "surface_dsc"]) -> list[str
     return [*map(cell_of, numbers), *last]
 
 
-def write_offsets(path: Path, looks: Iterable[Look]) -> None:
-    """Write offsets.csv: per case, organ and model, mm by direction and cc of volume."""
+def write_model_offsets(path: Path, looks: Iterable[Look]) -> None:
+    """Write model_offsets.csv: per case, organ and model, mm by direction and cc of volume.
+
+    They are the model's contours against the case's; offsets.csv of `compare` is the reverse.
+    """
     rows: list[Sequence[str | int | float]] = [OFFSET_COLUMNS]
     for look in looks:
         values = [cell_of(look.offsets.get(direction, np.nan)) for direction in DIRECTIONS]

@@ -3,6 +3,7 @@
 import datetime
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import chain
@@ -17,7 +18,7 @@ from recontour.assess.acceptance import (
     write_decision_csv,
     write_decision_json,
     write_limits,
-    write_offsets,
+    write_model_offsets,
 )
 from recontour.assess.acceptance_page import OverlaysOf, write_acceptance_page
 from recontour.assess.caveats import phantom_warnings, trained_on, trained_on_warnings
@@ -57,6 +58,8 @@ from recontour.workflows.wanted import wanted_margins
 
 log = logging.getLogger(__name__)
 
+MOST_NAMED = 700  # letters of names of organs; a model file's notice has at most 2000
+
 
 def accept(
     cohort: Path | str,
@@ -74,9 +77,9 @@ def accept(
     """Decide organ by organ whether a model may replace the one in use, by a centre's own contours.
 
     An organ is promoted if the candidate is shown to be no worse than the other model by more than
-    a margin, in DSC and in surface DSC. Writes report.html, scores.csv, offsets.csv, decision.csv,
-    decision.json and limits.json into a new folder. Patients that either model was trained on, and
-    contours that recontour drew itself, do not count.
+    a margin, in DSC and in surface DSC. Writes report.html, scores.csv, model_offsets.csv,
+    decision.csv, decision.json and limits.json into a new folder. Patients that either model was
+    trained on, and contours that recontour drew itself, do not count.
 
     Args:
         cohort: A cohort folder of patients that neither model was trained on.
@@ -143,11 +146,23 @@ def accept(
         found = replace(found, per_organ=JudgedModel.of(printable(joined_path.stem), joined))
     total = len(cases) * len(loaded)
     progress("reporting", total, total, "report.html")
-    with whole_folder(out) as folder:
+    with _whole_model(joined, joined_path), whole_folder(out) as folder:
         _write(folder, found, _overlays_of(opened, scored))
-        if joined and joined_path:
-            save_model(joined, joined_path)
     return found
+
+
+@contextmanager
+def _whole_model(model: Model | None, path: Path | None) -> Iterator[None]:
+    """Write a model, if there is one; it goes again if what follows fails."""
+    if model is None or path is None:
+        yield
+        return
+    save_model(model, path)
+    try:
+        yield
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _found(
@@ -200,7 +215,7 @@ def _write(
 ) -> None:
     """Write all files but the model."""
     write_scores(folder / "scores.csv", found.scores)
-    write_offsets(folder / "offsets.csv", found.looks)
+    write_model_offsets(folder / "model_offsets.csv", found.looks)
     write_decision_csv(folder / "decision.csv", found)
     write_decision_json(folder / "decision.json", found)
     write_limits(folder / "limits.json", found)
@@ -281,6 +296,12 @@ def _decided(
     return tuple(decided)
 
 
+def _listed(organs: Sequence[str]) -> str:
+    """Name organs in a notice, or say how many they are; its card shows them organ by organ."""
+    names = ", ".join(organs) or "no organ"
+    return names if len(names) <= MOST_NAMED else plural(len(organs), "organ")
+
+
 def _joined(parent: Model, candidate: Model, found: Acceptance) -> Model:
     """Return the model that takes each organ from the model that it belongs to."""
     kept = parents_organs(found.organs)
@@ -290,8 +311,7 @@ def _joined(parent: Model, candidate: Model, found: Acceptance) -> Model:
         f"Joined organ by organ by recontour accept on {found.date.isoformat()}, by "
         f"{plural(found.images.patients, 'patient')} of {found.centre}, margins DSC "
         f"{found.margins.dsc:g} and surface DSC {found.margins.surface_dsc:g}. From the model in "
-        f"use: {', '.join(kept) or 'no organ'}; from the candidate: "
-        f"{', '.join(promoted) or 'no organ'}."
+        f"use: {_listed(kept)}; from the candidate: {_listed(promoted)}."
     )
     provenance = joined.provenance
     joined = replace(joined, provenance=replace(provenance, notices=(*provenance.notices, notice)))

@@ -20,6 +20,21 @@ Order = Literal["MODEL COHORT", "MODEL CT_DIR", "COHORT MODEL"]
 
 
 @finding
+class OnePathForBoth(Finding):
+    """The report and the model that `accept` writes were given the same path."""
+
+    path: ScreenOnly[Path]
+
+    def sentence(self) -> str:
+        """Say what was given."""
+        return f"--out and --per-organ are both {self.path}"
+
+    def remedy(self) -> str:
+        """Say what each is."""
+        return "--out is the folder of the report, --per-organ a model file; name two paths"
+
+
+@finding
 class SwappedArguments(Finding):
     """A folder was given for a model, and none for a folder: two arguments were swapped.
 
@@ -123,6 +138,8 @@ def refuse_for_accepting(
     refuse_for_evaluating(cohort, models, (), out)
     if per_organ:
         refuse_as_output(per_organ)
+        if per_organ.resolve() == out.resolve():
+            raise SettingsError(OnePathForBoth(path=per_organ))
 
 
 def refuse_for_monitoring(
