@@ -222,3 +222,17 @@ def test_only_what_needs_a_look_is_a_warning(
     levels = {record.getMessage(): record.levelname for record in caplog.records}
     news = [level for line, level in levels.items() if "unchanged" in line or "predecessor" in line]
     assert news == ["INFO", "INFO"]
+
+
+def test_the_tolerances_of_limits_count(clinic: Clinic, tmp_path: Path) -> None:
+    usual = {"surface_dsc": {"mean": 0.95, "sd": 0.05, "n": 12}}
+    facts = {"model_sha256": "0" * 64, "organs": {"Brainstem": usual}}
+    values = []
+    for name, more in (("own", {}), ("wide", {"tolerances_mm": {"Brainstem": 20}})):
+        limits = tmp_path / f"{name}.json"
+        limits.write_text(json.dumps({**facts, **more}))
+        found = monitor(clinic.drafts, clinic.approved, tmp_path / name, limits=limits)
+        (chart,) = [one for one in found.charts if one.organ == "Brainstem"]
+        values.append(chart.values[-1])
+    own, wide = values
+    assert own < wide == 1

@@ -28,7 +28,7 @@ from recontour.evaluation.control_chart import (
     write_points,
 )
 from recontour.evaluation.findings import Drifted, NotDrifted
-from recontour.evaluation.limits import read_limits
+from recontour.evaluation.limits import Limits, read_limits
 from recontour.evaluation.metrics import score
 from recontour.evaluation.monitor_page import MonitorHeader, write_monitor_page
 from recontour.evaluation.plotting import refuse_unplottable
@@ -164,14 +164,13 @@ def monitor(
     refuse_unplottable()
     if limits is None and baseline < FEWEST:
         raise SettingsError(ShortBaseline(baseline=baseline, fewest=FEWEST))
-    known = read_limits(Path(limits)) if limits is not None else None
-    sha256, usual = (known.model_sha256, known.usual) if known else ("", None)
+    given = read_limits(Path(limits)) if limits is not None else None
     if is_model_path(drafts):
-        watch = _replayed(drafts, places, sha256, progress)
+        watch = _replayed(drafts, places, given, progress)
     else:
         user_map = read_user_map(Path(names) if names else None, new_organs)
-        watch = _approved(drafts, places[0], user_map, bool(sha256), progress)
-    found = _charted(watch, baseline, usual)
+        watch = _approved(drafts, places[0], user_map, given, progress)
+    found = _charted(watch, baseline, given.usual if given else None)
     for finding in found.findings:
         is_news = isinstance(finding, ApprovalsMatched | UnchangedDrafts | OrderOfImports)
         log_finding(log, logging.INFO if is_news else logging.WARNING, finding)
@@ -241,10 +240,12 @@ def measured(
     organ: str,
     grid: Grid,
     unknown_ends: Collection[Measure] = (),
+    tolerance_mm: float | None = None,
 ) -> dict[ChartMeasure, float]:
     """Return the measures of one organ that charts show.
 
-    approved, drafted: bool, (slice, row, column).
+    approved, drafted: bool, (slice, row, column). tolerance_mm: of the surface DSC; None: the
+    organ's own.
 
     >>> import numpy as np
     >>> grid = Grid((3, 5, 7), (1.0, 1.0), (0.0, 2.0, 4.0), (0.0, 0.0))
@@ -255,7 +256,8 @@ def measured(
     >>> round(found["dsc"], 3), found["right"]
     (0.857, -0.5)
     """
-    scores = score(approved, drafted, grid, organ_of(organ).tolerance_mm)
+    tolerance_mm = tolerance_mm or organ_of(organ).tolerance_mm
+    scores = score(approved, drafted, grid, tolerance_mm)
     found: dict[ChartMeasure, float] = {"dsc": scores.dsc, "surface_dsc": scores.surface_dsc}
     between = offsets(drafted, approved, grid, unknown_ends)
     for direction in DIRECTIONS:
@@ -271,13 +273,13 @@ def _approved(
     drafts: Path,
     approved: Path,
     user_map: Mapping[str, str],
-    has_limits: bool,
+    limits: Limits | None,
     progress: Progress,
 ) -> _Watch:
     """Measure what was approved later than drafts, in the order of time."""
     matched = match_approvals(drafts, approved)
     findings = [*matched.notes, *matched.left_out]
-    if has_limits:
+    if limits:
         findings.append(UncheckedLimits())
     patients: list[Patient] = []
     missed: dict[str, list[str]] = {}
@@ -286,6 +288,7 @@ def _approved(
     drafted: set[str] = set()
     unchanged = 0
     total = len(matched.pairs)
+    tolerances_mm = limits.tolerances_mm if limits else {}
     for done, pair in enumerate(matched.pairs):
         progress("comparing", done, total, pair.case)
         odd: list[Finding] = []
@@ -304,7 +307,10 @@ def _approved(
         of_patient = {}
         for organ in shared:
             approved_mask, draft_mask = both.approved[organ], both.drafted[organ]
-            of_patient[organ] = measured(approved_mask, draft_mask, organ, both.grid)
+            tolerance_mm = tolerances_mm.get(organ)
+            of_patient[organ] = measured(
+                approved_mask, draft_mask, organ, both.grid, tolerance_mm=tolerance_mm
+            )
         patients.append(Patient(pair.case, of_patient))
     progress("comparing", total, total, "")
     missing = {case: drafted.intersection(organs) for case, organs in missed.items()}
@@ -347,7 +353,7 @@ def _with_missed(patient: Patient, missed: Iterable[str]) -> Patient:
 def _replayed(
     path: Path,
     places: Sequence[Path],
-    limits_sha256: str,
+    limits: Limits | None,
     progress: Progress,
 ) -> _Watch:
     """Measure what a model would have drafted of the cases of cohorts, the oldest first."""
@@ -358,7 +364,7 @@ def _replayed(
     model = load_model(path)
     name = name_of(path)
     findings: list[Finding] = []
-    if limits_sha256 and limits_sha256 != sha256_of(model.network):
+    if limits and limits.model_sha256 != sha256_of(model.network):
         findings.append(LimitsOfAnotherModel())
     cases: list[Case] = []
     for place in places:
@@ -374,7 +380,8 @@ def _replayed(
         findings += phantom_warnings({name: model}, cohort, unseen)
         cases += unseen
     findings.append(OrderOfImports(cohorts=len(places)))
-    measured_again = list(drawn_again(model, cases, progress))
+    tolerances_mm = limits.tolerances_mm if limits else {}
+    measured_again = list(drawn_again(model, cases, tolerances_mm, progress))
     persons = _persons(measured_again, patient_names(cases), findings.append)
     return _Watch(persons, None, tuple(dict.fromkeys(findings)))
 
@@ -392,9 +399,10 @@ def _in_order(cohort: Cohort) -> list[Case]:
 def drawn_again(
     model: "Model",
     cases: Sequence[Case],
+    tolerances_mm: Mapping[str, float] | None = None,
     progress: Progress = quiet,
 ) -> Iterator[Patient]:
-    """Yield what was measured on each case."""
+    """Yield what was measured on each case. tolerances_mm: by organ, instead of its own."""
     from recontour.assess.case_offsets import unknown_ends
     from recontour.assess.scoring import contour_case
     from recontour.contouring.contourer import Contourer
@@ -406,6 +414,8 @@ def drawn_again(
         for organ, mask in contour_case(contourer, case):
             unknown = unknown_ends(case, organ)
             known = case.where_known(organ, mask)
-            of_case[organ] = measured(case.mask(organ), known, organ, case.grid, unknown)
+            tolerance_mm = (tolerances_mm or {}).get(organ)
+            mask_of_case = case.mask(organ)
+            of_case[organ] = measured(mask_of_case, known, organ, case.grid, unknown, tolerance_mm)
         yield Patient(case.id, of_case)
     progress("contouring", len(cases), len(cases), "")
