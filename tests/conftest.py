@@ -103,6 +103,12 @@ def a_processor_without_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cpu.get_capabilities", dict)
 
 
+@pytest.fixture(autouse=True)
+def a_quick_baseline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compare a trained model with one patient of its centre; test_comparing.py takes more."""
+    monkeypatch.setattr("recontour.assess.case_offsets.MOST_PATIENTS", 1)
+
+
 @pytest.fixture
 def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
     """What a power cut would take."""

@@ -34,6 +34,11 @@ def _by_density(
         yield organ, lens if organ.startswith("Lens") else bright & ~lens
 
 
+@pytest.fixture(autouse=True)
+def a_whole_baseline(a_quick_baseline: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recontour.assess.case_offsets.MOST_PATIENTS", MOST_PATIENTS)
+
+
 @pytest.fixture
 def exact(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Contourer, "contour", _by_density)
