@@ -27,7 +27,7 @@ from recontour.evaluation.gate import (
 from recontour.evaluation.tables import cell_of
 from recontour.files import write_text
 from recontour.findings import Finding, plain_scalar, stored_words
-from recontour.geometry.offsets import MEASURES as DIRECTIONS
+from recontour.geometry.offsets import MEASURES as OFFSETS
 from recontour.geometry.offsets import Measure
 from recontour.network import Model
 from recontour.network.model import sha256_of
@@ -56,7 +56,7 @@ DECISION_COLUMNS = (
     "missed_parent",
     "missed_candidate",
 )
-OFFSET_COLUMNS = ("case", "organ", "model", *DIRECTIONS)
+OFFSET_COLUMNS = ("case", "organ", "model", *OFFSETS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,7 +333,7 @@ def write_model_offsets(path: Path, looks: Iterable[Look]) -> None:
     """
     rows: list[Sequence[str | int | float]] = [OFFSET_COLUMNS]
     for look in looks:
-        values = [cell_of(look.offsets.get(direction, np.nan)) for direction in DIRECTIONS]
+        values = [cell_of(look.offsets.get(direction, np.nan)) for direction in OFFSETS]
         rows.append([look.case, look.organ, look.model, *values])
     write_text(path, csv_text(rows))
 
@@ -401,7 +401,7 @@ def limits(found: Acceptance) -> dict[str, object]:
         measures: dict[str, object] = {}
         for measure in MEASURES:
             _add_limit(measures, measure, [getattr(row, measure) for row in mine])
-        for direction in DIRECTIONS:
+        for direction in OFFSETS:
             of_direction = offsets.get((organ, model, direction))
             if of_direction and of_direction.patients > 1:
                 measures[direction] = _limit(

@@ -5,13 +5,16 @@ again.
 """
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from recontour.errors import SettingsError
-from recontour.evaluation.gate import Margins
 from recontour.findings import Finding, FitToStore, ScreenOnly, finding
 from recontour.training.recipe import Recipe
 from recontour.wording import shown
 from recontour.workflows.check_folder import USUAL_FOLDS
+
+if TYPE_CHECKING:
+    from recontour.evaluation.gate import Margins
 
 # `paper` has 200 000.
 MOST_ITERATIONS = 10_000_000
@@ -172,7 +175,7 @@ def refuse_useful(useful: float) -> None:
         raise SettingsError(ImpossibleUsefulGain(useful=useful))
 
 
-def wanted_margins(dsc: float, surface_dsc: float) -> Margins:
+def wanted_margins(dsc: float, surface_dsc: float) -> "Margins":
     """Return by how much a candidate may be worse. Raises: SettingsError: a margin is impossible.
 
     >>> wanted_margins(0.02, 0.03).surface_dsc
@@ -181,4 +184,7 @@ def wanted_margins(dsc: float, surface_dsc: float) -> Margins:
     for option, value in (("--margin-dsc", dsc), ("--margin-surface-dsc", surface_dsc)):
         if not 0 <= value <= LARGEST_MARGIN:
             raise SettingsError(ImpossibleMargin(option=option, margin=value, most=LARGEST_MARGIN))
+    # Here, since it loads SciPy, which the other commands' settings can do without.
+    from recontour.evaluation.gate import Margins
+
     return Margins(dsc, surface_dsc)
