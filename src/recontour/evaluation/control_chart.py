@@ -31,13 +31,12 @@ from recontour.evaluation.findings import (
     measure_name,
 )
 from recontour.files import write_text
+from recontour.geometry.offsets import DIRECTIONS, Measure
 from recontour.texts import csv_text
 
 ScoreMeasure = Literal["dsc", "surface_dsc"]
-Direction = Literal["right", "left", "anterior", "posterior", "cranial", "caudal"]
-ChartMeasure = ScoreMeasure | Direction
+ChartMeasure = ScoreMeasure | Measure
 SCORES: tuple[ScoreMeasure, ...] = get_args(ScoreMeasure)
-DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
 CHART_MEASURES: tuple[ChartMeasure, ...] = (*SCORES, *DIRECTIONS)
 
 # The chart of all organs: of each patient, the mean difference from what is usual of the organs.

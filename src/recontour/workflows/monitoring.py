@@ -14,7 +14,6 @@ from recontour.cohort.history import imports_left, read_history
 from recontour.cohort.masks import Note
 from recontour.errors import SettingsError
 from recontour.evaluation.control_chart import (
-    DIRECTIONS,
     FEWEST,
     USUAL_BASELINE,
     AllUsual,
@@ -43,7 +42,7 @@ from recontour.files import whole_folder
 from recontour.findings import Finding, log_finding
 from recontour.geometry import Grid
 from recontour.geometry.arrays import Mask
-from recontour.geometry.offsets import Measure, offsets
+from recontour.geometry.offsets import DIRECTIONS, Measure, offsets
 from recontour.organs import organ_of, read_user_map
 from recontour.progress import Progress, quiet
 from recontour.workflows.findings import (
