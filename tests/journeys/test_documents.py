@@ -25,6 +25,8 @@ from tests.dicom.conftest import block, make_scan, make_structure_set
 from tests.journeys.conftest import with_a_square, write_patient
 
 from recontour import errors, workflows
+from recontour.assess.acceptance import DECISION_COLUMNS
+from recontour.assess.acceptance import OFFSET_COLUMNS as MODEL_OFFSET_COLUMNS
 from recontour.cli.parser import parser
 from recontour.cohort import Cohort
 from recontour.contouring.contourer import Contourer
@@ -38,6 +40,9 @@ from recontour.dicom import (
 )
 from recontour.dicom.archive import CT, LABEL_MAP
 from recontour.dicom.seg_in import SEGMENTATIONS
+from recontour.evaluation.control_chart import POINT_COLUMNS
+from recontour.evaluation.gain_report import GAIN_COLUMNS
+from recontour.evaluation.gain_report import SCORE_COLUMNS as LEARNT_COLUMNS
 from recontour.evaluation.statistics import holm, wilcoxon_p
 from recontour.evaluation.tables import SCORE_COLUMNS, STATISTICS_COLUMNS
 from recontour.exchange.convert import convert
@@ -280,6 +285,22 @@ def test_columns_of_the_tables() -> None:
     for name, expected in (("scores.csv", SCORE_COLUMNS), ("statistics.csv", STATISTICS_COLUMNS)):
         (line,) = re.findall(rf"^\| `{name}` \| (.*) \|$", text, flags=re.MULTILINE)
         assert tuple(re.findall(r"`(\w+)`", line)) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "columns"),
+    [
+        ("decision.csv", DECISION_COLUMNS),
+        ("model_offsets.csv", MODEL_OFFSET_COLUMNS),
+        ("points.csv", POINT_COLUMNS),
+        ("gains.csv", GAIN_COLUMNS),
+        ("learnt_scores.csv", LEARNT_COLUMNS),
+    ],
+)
+def test_every_column_of_the_other_tables_is_named(name: str, columns: tuple[str, ...]) -> None:
+    text = (REFERENCE / "files.md").read_text(encoding="utf-8")
+    (line,) = re.findall(rf"^\| `{name}` \| (.*) \|$", text, flags=re.MULTILINE)
+    assert set(columns) <= set(re.findall(r"`(\w+)`", line))
 
 
 SECTIONS: dict[str, Any] = {  # by the head of the table that explains them
