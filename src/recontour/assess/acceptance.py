@@ -16,8 +16,8 @@ from recontour.assess.looks import Look
 from recontour.assess.other_sides import Exchanged
 from recontour.cohort import Case, by_patient
 from recontour.evaluation import CaseScore, per_patient
+from recontour.evaluation.control_chart import SCORES, ScoreMeasure
 from recontour.evaluation.gate import (
-    MEASURES,
     Decision,
     Margins,
     OrganGate,
@@ -299,12 +299,12 @@ def write_decision_csv(path: Path, found: Acceptance) -> None:
     rows: list[Sequence[str | int | float]] = [DECISION_COLUMNS]
     for one in found.organs:
         before = [one.organ, one.decision.value, one.reason.value, one.patients]
-        for measure in MEASURES:
+        for measure in SCORES:
             rows.append([*before, measure, *_numbers(one, measure)])
     write_text(path, csv_text(rows))
 
 
-def _numbers(one: OrganGate, measure: Literal["dsc", "surface_dsc"]) -> list[str | int | float]:
+def _numbers(one: OrganGate, measure: ScoreMeasure) -> list[str | int | float]:
     """Return the cells of a measure; empty ones if nothing was tested."""
     if one.shifts is None:
         return [""] * (len(DECISION_COLUMNS) - 5)
@@ -399,7 +399,7 @@ def limits(found: Acceptance) -> dict[str, object]:
     for organ, model in _drawn_by(found).items():
         mine = [row for row in rows if (row.organ, row.model) == (organ, model)]
         measures: dict[str, object] = {}
-        for measure in MEASURES:
+        for measure in SCORES:
             _add_limit(measures, measure, [getattr(row, measure) for row in mine])
         for direction in OFFSETS:
             of_direction = offsets.get((organ, model, direction))

@@ -9,18 +9,15 @@ the organs. docs/decisions/058-promotion-gate.md has the simulations behind thes
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Literal
 
 import numpy as np
 from scipy import stats
 
+from recontour.evaluation.control_chart import SCORES, ScoreMeasure
 from recontour.evaluation.patients import count_missed
 from recontour.evaluation.statistics import Pairs, holm, paired_by_organ
 from recontour.evaluation.tables import CaseScore
 from recontour.geometry.arrays import Floats
-
-Measure = Literal["dsc", "surface_dsc"]
-MEASURES: tuple[Measure, ...] = ("dsc", "surface_dsc")
 
 ALPHA = 0.05  # one-sided, over all organs together
 ENOUGH_POWER = 0.8
@@ -57,7 +54,7 @@ class Margins:
     dsc: float = 0.02
     surface_dsc: float = 0.02
 
-    def of(self, measure: Measure) -> float:
+    def of(self, measure: ScoreMeasure) -> float:
         """Return the margin of a measure."""
         return self.dsc if measure == "dsc" else self.surface_dsc
 
@@ -110,7 +107,7 @@ class OrganGate:
     decision: Decision
     reason: Reason
     patients: int = 0
-    shifts: Mapping[Measure, Shift] | None = None
+    shifts: Mapping[ScoreMeasure, Shift] | None = None
     p_holm: float = np.nan
     p_worse_holm: float = np.nan
     missed_parent: int = 0
@@ -224,11 +221,11 @@ def _decision(numbers: OrganGate) -> tuple[Decision, Reason]:
     return Decision.UNDECIDED, Reason.TOO_FEW
 
 
-def _shifts(pairs: Pairs, margins: Margins) -> dict[Measure, Shift]:
-    return {measure: _shift(pairs, measure, margins.of(measure)) for measure in MEASURES}
+def _shifts(pairs: Pairs, margins: Margins) -> dict[ScoreMeasure, Shift]:
+    return {measure: _shift(pairs, measure, margins.of(measure)) for measure in SCORES}
 
 
-def _shift(pairs: Pairs, measure: Measure, margin: float) -> Shift:
+def _shift(pairs: Pairs, measure: ScoreMeasure, margin: float) -> Shift:
     parent = np.array([getattr(row, measure) for row in pairs.of_a], dtype=np.float64)
     candidate = np.array([getattr(row, measure) for row in pairs.of_b], dtype=np.float64)
     differences = candidate - parent
@@ -255,13 +252,13 @@ def _half_width(sd: float, patients: int, covers: float) -> float:
     return float(stats.t.ppf((1 + covers) / 2, patients - 1) * sd / np.sqrt(patients))
 
 
-def _p_worse(shifts: Mapping[Measure, Shift]) -> float:
+def _p_worse(shifts: Mapping[ScoreMeasure, Shift]) -> float:
     """Return the p that the candidate is worse in neither measure."""
     return min(1.0, len(shifts) * min(one.p_worse for one in shifts.values()))
 
 
 def _power(
-    shifts: Mapping[Measure, Shift],
+    shifts: Mapping[ScoreMeasure, Shift],
     patients: int,
     level: float,
     *,
@@ -299,7 +296,7 @@ def _t_power(
     return float(stats.nct.sf(critical, freedom, ahead / sd * np.sqrt(patients)))
 
 
-def _needed(shifts: Mapping[Measure, Shift], patients: int, level: float) -> Needed | None:
+def _needed(shifts: Mapping[ScoreMeasure, Shift], patients: int, level: float) -> Needed | None:
     """Return how many patients more would give power enough; None for one patient."""
     if patients < 2:
         return None
@@ -312,7 +309,7 @@ def _needed(shifts: Mapping[Measure, Shift], patients: int, level: float) -> Nee
 
 
 def _more(
-    shifts: Mapping[Measure, Shift],
+    shifts: Mapping[ScoreMeasure, Shift],
     patients: int,
     level: float,
     moved: float,
