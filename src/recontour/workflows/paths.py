@@ -27,7 +27,7 @@ class OnePathForBoth(Finding):
 
     def sentence(self) -> str:
         """Say what was given."""
-        return f"--out and --per-organ are both {self.path}"
+        return "--out and --per-organ are both this path"
 
     def remedy(self) -> str:
         """Say what each is."""
