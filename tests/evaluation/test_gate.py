@@ -203,3 +203,14 @@ def test_words() -> None:
     assert how_many_more(Needed(None, None, None)) == "no number of patients would promote it"
     more = how_many_more(Needed(likely=1, fewest=1, most=7))
     assert more == "about 1 patient more, if the means stay (1 to 7)"
+
+
+def test_a_promoted_organ_that_is_worse_all_the_same_is_said_to_be() -> None:
+    changes = np.linspace(-0.012, -0.008, 20)
+
+    (found,) = gate(rows_of(changes), "S", "ST", Margins())
+
+    assert found.decision is Decision.PROMOTE
+    assert why(found) == (
+        "in 20 patients, not worse by more than the margins, but worse than the model in use"
+    )

@@ -316,8 +316,8 @@ def _overall(
         alone = [of_organ[measure] for of_organ in usual.values() if measure in of_organ]
         _, before = _series(differing[:first], ALL, measure)
         if is_given and alone:
-            # No mean varies more than its parts do on average.
-            sd = float(np.mean([one.sd for one in alone]))
+            # A patient may have only the organ that varies most.
+            sd = max(one.sd for one in alone)
             of_all = Usual(0.0, sd, min(one.n for one in alone))
         elif len(before) >= FEWEST:
             found = _usual(before)
@@ -333,7 +333,7 @@ def _difference(patient: Patient, usual: AllUsual, measure: ScoreMeasure) -> Pat
     differences = []
     for organ, of_organ in usual.items():
         value = patient.measured.get(organ, {}).get(measure)
-        if value is not None and measure in of_organ:
+        if value is not None and np.isfinite(value) and measure in of_organ:
             differences.append(value - of_organ[measure].mean)
     if not differences:
         return Patient(patient.case, {})

@@ -1,6 +1,6 @@
 """What a decision of the gate means, in words for a report and the screen."""
 
-from recontour.evaluation.gate import Needed, OrganGate, Reason
+from recontour.evaluation.gate import ALPHA, Needed, OrganGate, Reason
 from recontour.wording import plural
 
 
@@ -14,7 +14,7 @@ def why(one: OrganGate) -> str:
     patients = plural(one.patients, "patient")
     missed = plural(one.missed_candidate, "patient")
     words = {
-        Reason.NOT_INFERIOR: f"in {patients}, not worse by more than the margins",
+        Reason.NOT_INFERIOR: f"in {patients}, not worse by more than the margins{_but_worse(one)}",
         Reason.WORSE: f"in {patients}, worse than the model in use",
         Reason.MISSED_MORE: (
             f"missed in {missed}; the model in use missed it in {one.missed_parent}"
@@ -31,6 +31,11 @@ def why(one: OrganGate) -> str:
         ),
     }
     return words[one.reason]
+
+
+def _but_worse(one: OrganGate) -> str:
+    """Say that an organ which is promoted is worse all the same, if that is shown."""
+    return ", but worse than the model in use" if one.p_worse_holm < ALPHA else ""
 
 
 def _of_neither(one: OrganGate) -> str:
