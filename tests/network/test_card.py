@@ -4,6 +4,7 @@ from pathlib import Path
 from tests.network.test_heads import child_of
 
 from recontour.network import Model, load_model, save_model
+from recontour.network.baseline import Baseline, Spread
 from recontour.network.card import RECIPE, card
 from recontour.network.check import Check, CheckedDsc
 from recontour.network.model import sha256_of
@@ -126,4 +127,16 @@ def test_the_card_says_what_the_network_sees(model: Model, neighbourly: Model) -
     assert alone.startswith("single slices, 2.0 mm pixels, 33 px about the body's centre, HU")
     assert together.startswith(
         "slices, each with those nearest to +4, -4, +9 mm from it (+: towards the head), 2.0 mm"
+    )
+
+
+def test_a_card_says_how_the_centres_own_contours_lie(model: Model) -> None:
+    subject = "own contours beside the model's"
+    assert card(model).sections()["3 Training"][subject].startswith("not kept")
+    around = Spread(mean=0.25, sd=0.5, patients=20)
+    baseline = Baseline({"Brainstem": {"around": around}})
+    kept = replace(model, provenance=replace(model.provenance, baseline=baseline))
+    assert card(kept).baseline == baseline
+    assert card(kept).sections()["3 Training"][subject] == (
+        "further out all around: Brainstem +0.2 mm (SD 0.5)"
     )

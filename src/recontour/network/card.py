@@ -11,6 +11,7 @@ from typing import Any
 from torch import nn
 
 from recontour.network.architecture import AnyArchitecture, UNet
+from recontour.network.baseline import Baseline
 from recontour.network.check import Check, CheckedDsc
 from recontour.network.cost import BYTES, Cost, cost_of
 from recontour.network.counting import layers_of
@@ -120,6 +121,7 @@ class ModelCard:
         sha256: A hash of all weights, by which an adapted model names its parent.
         ranges: What bodies and organs measured in training; None for models from before.
         check: What a cross-validation of the adaptation found; None without one.
+        baseline: How the centre's own contours lie beside the model's; None for models from before.
 
     Examples:
         >>> import recontour
@@ -140,6 +142,7 @@ class ModelCard:
     sha256: str
     ranges: Ranges | None = None
     check: Check | None = None
+    baseline: Baseline | None = None
 
     @property
     def organs(self) -> tuple[str, ...]:
@@ -156,6 +159,7 @@ class ModelCard:
             "method": own.method(),
             "recipe": _recipe_in_words(self.recipe),
             "ranges": _ranges_in_words(self.ranges),
+            "own contours beside the model's": _baseline_in_words(self.baseline),
         }
         if own.parent_sha256:
             training["fingerprint of the parent"] = own.parent_sha256
@@ -245,6 +249,7 @@ def card(model: Model) -> ModelCard:
         sha256=sha256_of(network),
         ranges=model.provenance.ranges,
         check=model.provenance.check,
+        baseline=model.provenance.baseline,
     )
 
 
@@ -322,6 +327,18 @@ def _ranges_in_words(ranges: Ranges | None) -> str:
         if volume:
             parts.append(f"{organ} {volume.low:g} to {volume.high:g} cc")
     return "; ".join(parts)
+
+
+def _baseline_in_words(baseline: Baseline | None) -> str:
+    """Say how far the centre's own contours lie outside the model's, all around."""
+    if baseline is None:
+        return "not kept: the model was made before models had a baseline"
+    parts = []
+    for organ, spreads in baseline.offsets.items():
+        around = spreads.get("around")
+        if around:
+            parts.append(f"{organ} {around.mean:+.1f} mm (SD {around.sd:.1f})")
+    return f"further out all around: {', '.join(parts)}" if parts else "not measured"
 
 
 def _check_in_words(check: Check | None) -> dict[str, str]:
