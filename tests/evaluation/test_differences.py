@@ -16,6 +16,7 @@ from recontour.evaluation.differences import (
 )
 from recontour.evaluation.findings import DrawnDifferently, NothingElseDiffers
 from recontour.evaluation.images import image_differences, may_move_contours
+from recontour.evaluation.page import as_notice
 from recontour.evaluation.statements import (
     said_of_differences,
     said_of_images,
@@ -229,3 +230,12 @@ def test_patients_in_whom_the_model_finds_nothing_are_counted() -> None:
     assert words(said) == (
         "Larynx: not found by the model in 1 of 4 patients, so not compared there"
     )
+
+
+def test_a_notice_keeps_a_cases_name_as_it_is() -> None:
+    rows = rows_of("SpinalCord", "around", [0.0] * 9 + [3.0])
+
+    (said,) = said_of_suspects(suspects(rows))
+
+    assert as_notice(said).startswith("p-9: SpinalCord: drawn 3.0 mm wider all around")
+    assert as_notice(said).endswith(").")

@@ -17,7 +17,7 @@ from recontour.evaluation.images import ImageDifference
 from recontour.evaluation.numbers import number, p_value, signed
 from recontour.evaluation.page import as_notice, render
 from recontour.files import write_text
-from recontour.findings import Finding, stored_words
+from recontour.findings import Finding
 from recontour.geometry.offsets import UNITS
 
 MOST_SUSPECTS = 30  # with a picture; all are listed
@@ -91,7 +91,7 @@ def write_protocol_page(path: Path, page: PageOf, overlays_of: OverlaysOf) -> No
         "statements": list(map(as_notice, page.statements)),
         "images": list(map(_image_in_print, page.images)),
         "unlike_images": list(map(as_notice, page.unlike_images)),
-        "doubts": list(map(stored_words, page.doubts)),  # each begins with a case's name
+        "doubts": list(map(as_notice, page.doubts)),
         "table": list(map(_in_print, page.differences)),
         "panels": Markup(difference_panels(page.differences)) if page.differences else "",
         "colours": colour_of([page.model]),

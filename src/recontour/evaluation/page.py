@@ -35,7 +35,10 @@ def render(
 def as_notice(finding: Finding) -> str:
     """Return a finding as a sentence of a report, which names no patient, folder or file."""
     line = stored_words(finding)
-    return f"{line[0].upper()}{line[1:]}."
+    begins_with_name = bool(finding.case) and line.startswith(str(finding.case))
+    first = line[0] if begins_with_name else line[0].upper()
+    end = "" if line.endswith("?") else "."
+    return f"{first}{line[1:]}{end}"
 
 
 def _fit_to_show(value: object) -> object:
