@@ -239,3 +239,13 @@ def test_a_notice_keeps_a_cases_name_as_it_is() -> None:
 
     assert as_notice(said).startswith("p-9: SpinalCord: drawn 3.0 mm wider all around")
     assert as_notice(said).endswith(").")
+
+
+def test_what_is_not_tested_has_an_empty_cell(tmp_path: Path) -> None:
+    rows = rows_of("Brainstem", "volume", [30.0, 31.0, 32.0])
+
+    found = differences(rows, {"Brainstem": {"volume": HOME}})
+    write_differences(tmp_path / "differences.csv", found)
+
+    header, line = (tmp_path / "differences.csv").read_text().splitlines()
+    assert dict(zip(header.split(","), line.split(","), strict=True))["p_holm"] == ""

@@ -22,6 +22,7 @@ import numpy as np
 from scipy import stats
 
 from recontour.evaluation.statistics import CONFIDENCE, holm
+from recontour.evaluation.tables import cell_of
 from recontour.files import write_text
 from recontour.geometry.offsets import DIRECTIONS, MEASURES, Measure, Offsets
 from recontour.network.baseline import Spread, Spreads
@@ -243,7 +244,7 @@ def write_differences(path: Path, found: Iterable[Difference]) -> None:
         line: Row = []
         for name in DIFFERENCES_COLUMNS:
             value = getattr(one, name)
-            line.append(_rounded(value) if isinstance(value, float) else value)
+            line.append(cell_of(_rounded(value)) if isinstance(value, float) else value)
         table.append(line)
     write_text(path, csv_text(table))
 

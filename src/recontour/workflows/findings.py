@@ -906,6 +906,7 @@ class AlarmRaised(Finding):
         return "see the report"
 
 
+@finding
 class NoBaseline(Finding):
     """A model file does not say how far its centre's own contours lie from the model's."""
 
