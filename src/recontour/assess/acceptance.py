@@ -2,7 +2,7 @@
 
 import datetime
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from itertools import pairwise
@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from scipy import stats
 
 from recontour.assess.looks import Look
 from recontour.assess.other_sides import Exchanged
 from recontour.cohort import Case, by_patient
 from recontour.evaluation import CaseScore, per_patient
 from recontour.evaluation.control_chart import SCORES, ScoreMeasure
+from recontour.evaluation.differences import PatientOffsets, values_by_organ
 from recontour.evaluation.gate import (
     Decision,
     Margins,
@@ -24,6 +24,7 @@ from recontour.evaluation.gate import (
     Reason,
     counted,
 )
+from recontour.evaluation.intervals import half_width
 from recontour.evaluation.tables import cell_of
 from recontour.files import write_text
 from recontour.findings import Finding, plain_scalar, stored_words
@@ -272,14 +273,15 @@ def failures_in(
 def mean_offsets(looks: Iterable[Look], scores: Iterable[CaseScore]) -> MeanOffsets:
     """Return the mean offsets over patients; a patient with several CTs counts once."""
     patient_of = {row.case: row.who for row in scores}
-    values: dict[tuple[str, str, Measure], dict[str, list[float]]] = {}
+    by_model: dict[str, list[PatientOffsets]] = {}
     for look in looks:
-        for direction, value in look.offsets.items():
-            by_patient_ = values.setdefault((look.organ, look.model, direction), {})
-            by_patient_.setdefault(patient_of[look.case], []).append(value)
-    found = {}
-    for key, of_patients in values.items():
-        found[key] = _mean_offset([float(np.mean(cts)) for cts in of_patients.values()])
+        row = PatientOffsets(patient_of[look.case], look.case, look.organ, look.offsets)
+        by_model.setdefault(look.model, []).append(row)
+    found: dict[tuple[str, str, Measure], MeanOffset] = {}
+    for model, rows in by_model.items():
+        for organ, by_measure in values_by_organ(rows).items():
+            for measure, of_patients in by_measure.items():
+                found[organ, model, measure] = _mean_offset(list(of_patients.values()))
     return found
 
 
@@ -287,7 +289,7 @@ def _mean_offset(values: Sequence[float]) -> MeanOffset:
     n = len(values)
     mean = float(np.mean(values))
     sd = float(np.std(values, ddof=1)) if n > 1 else np.nan
-    half = float(stats.t.ppf(0.975, n - 1) * sd / np.sqrt(n)) if n > 1 else np.nan
+    half = half_width(sd, n)
     return MeanOffset(mean, sd, mean - half, mean + half, n)
 
 
@@ -439,9 +441,7 @@ def _limit(mean: float, sd: float, patients: int) -> dict[str, float]:
     return {"mean": mean, "sd": sd, "n": patients}
 
 
-# The planes of an organ of a case, as a report draws them.
-Worst = tuple[str, str]
-KeyOf = Callable[[CaseScore], float]
+Worst = tuple[str, str]  # case and organ
 
 
 def worst_cases(found: Acceptance) -> list[Worst]:

@@ -1,6 +1,6 @@
 """The page that a physicist signs: decisions, what they rest on, and how to go back."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -9,10 +9,10 @@ from platform import python_version
 import numpy as np
 
 from recontour.assess.acceptance import Acceptance, Failure, MeanOffset, Span, limits, worst_cases
-from recontour.evaluation.figures import Overlay, Picture, colour_of, draw
+from recontour.evaluation.figures import OverlaysOf, Picture, colour_of, draw
 from recontour.evaluation.gate import ALPHA, ENOUGH_POWER, Decision, OrganGate, Shift
 from recontour.evaluation.gate_words import how_many_more, why
-from recontour.evaluation.numbers import NONE, number, p_value, signed
+from recontour.evaluation.numbers import NONE, from_to, number, p_value, signed
 from recontour.evaluation.page import as_notice, render
 from recontour.files import write_text
 from recontour.geometry.offsets import MEASURES, UNITS
@@ -20,8 +20,6 @@ from recontour.organs import organ_of
 
 PACKAGES = ("recontour", "torch", "numpy", "scipy", "openvino", "contourpy")
 MARKS = {Decision.PROMOTE: "better", Decision.KEEP: "worse", Decision.UNDECIDED: ""}
-
-OverlaysOf = Callable[[str, str], Iterable[Overlay]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +104,7 @@ def _shift(shift: Shift | None) -> tuple[str, ...]:
     """Print the means of parent and candidate, their difference, and its interval."""
     if shift is None:
         return (NONE, NONE, NONE, "")
-    interval = "" if np.isnan(shift.low) else f"{signed(shift.low)} to {signed(shift.high)}"
+    interval = "" if np.isnan(shift.low) else from_to(shift.low, shift.high)
     return number(shift.parent, 3), number(shift.candidate, 3), signed(shift.mean), interval
 
 

@@ -1,6 +1,6 @@
 """What a cohort's patients measure beside a model: its contours' offsets, and its images."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from recontour.assess.scoring import contour_case
@@ -36,22 +36,22 @@ def unknown_ends(case: Case, organ: str) -> list[Measure]:
     return [DIRECTION_OF[end] for end in ends]
 
 
-def offsets_of_case(contourer: Contourer, case: Case, patient: str) -> list[PatientOffsets]:
-    """Return how far each contour of a case lies from the model's.
+def offsets_of_case(
+    contourer: Contourer, case: Case, patient: str
+) -> Iterator[tuple[PatientOffsets, Mask]]:
+    """Yield how far each contour of a case lies from the model's, and the model's whole mask.
 
     An organ that the model does not find has no offsets. patient: what to call the case's patient.
 
     >>> import recontour
     >>> contourer = recontour.Contourer.load("north.safetensors")
     >>> case = next(iter(recontour.Cohort.open("north-test")))
-    >>> [found.organ for found in offsets_of_case(contourer, case, case.id)]
+    >>> [found.organ for found, mask in offsets_of_case(contourer, case, case.id)]
     ['Brainstem', 'Lens_L']
     """
-    found = []
     for organ, mask in contour_case(contourer, case):
         measured = offsets_of_mask(case, organ, mask)
-        found.append(PatientOffsets(patient, case.id, organ, measured))
-    return found
+        yield PatientOffsets(patient, case.id, organ, measured), mask
 
 
 def baseline_of(
@@ -72,7 +72,7 @@ def baseline_of(
         told(done, len(chosen))
         images.append(image_traits(patient[0].hu, patient[0].grid))
         for case in patient:
-            rows += offsets_of_case(contourer, case, patient[0].id)
+            rows += [row for row, _ in offsets_of_case(contourer, case, patient[0].id)]
     by_organ: dict[str, Spreads] = {}
     for organ, by_measure in values_by_organ(rows).items():
         values = {measure: of_patients.values() for measure, of_patients in by_measure.items()}

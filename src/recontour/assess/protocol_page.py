@@ -1,9 +1,10 @@
 """What differs between a centre's contours and a model's centre, on one page."""
 
 import datetime
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
+from operator import attrgetter
 from pathlib import Path
 
 from markupsafe import Markup
@@ -11,18 +12,16 @@ from markupsafe import Markup
 from recontour.evaluation.consistency import Suspect
 from recontour.evaluation.difference_figures import difference_panels
 from recontour.evaluation.differences import Difference, PatientOffsets, values_by_organ
-from recontour.evaluation.figures import Overlay, Picture, colour_of, draw
+from recontour.evaluation.figures import OverlaysOf, Picture, colour_of, draw
 from recontour.evaluation.findings import DRAWN, TRAIT_WORDS
 from recontour.evaluation.images import ImageDifference
-from recontour.evaluation.numbers import number, p_value, signed
+from recontour.evaluation.numbers import from_to, number, p_value, signed
 from recontour.evaluation.page import as_notice, render
 from recontour.files import write_text
 from recontour.findings import Finding
 from recontour.geometry.offsets import UNITS
 
 MOST_SUSPECTS = 30  # with a picture; all are listed
-
-OverlaysOf = Callable[[str, str], Iterable[Overlay]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +109,7 @@ def _in_print(one: Difference) -> DifferenceRow:
         own=signed(one.own, 1),
         home=signed(one.home, 1),
         mean=signed(one.mean, 1),
-        interval=f"{signed(one.low, 1)} to {signed(one.high, 1)}",
+        interval=from_to(one.low, one.high, 1),
         p=p_value(one.p_holm) if one.is_tested else "",
         is_stated=one.is_stated,
     )
@@ -141,7 +140,7 @@ def _image_in_print(one: ImageDifference) -> ImageRow:
 
 
 def _typical(page: PageOf, overlays_of: OverlaysOf) -> list[Pictured]:
-    """Return the contour that shows each organ's largest stated difference best.
+    """Return the contour that shows each organ's most certain difference best.
 
     It is that of the patient whose own offset comes closest to the mean.
     """
@@ -149,18 +148,17 @@ def _typical(page: PageOf, overlays_of: OverlaysOf) -> list[Pictured]:
     values = values_by_organ(page.rows)
     stated = [one for one in page.differences if one.is_stated]
     for organ in dict.fromkeys(one.organ for one in stated):
-        largest = max((one for one in stated if one.organ == organ), key=_certainty)
-        of_patients = values[organ][largest.measure]
-        patient = min(of_patients, key=lambda who: abs(of_patients[who] - largest.own))
-        how = DRAWN[largest.measure][0 if largest.mean > 0 else 1]
-        offset = abs(of_patients[patient] - largest.home)
-        caption = f"{offset:.1f} {UNITS[largest.measure]} {how} in this patient"
+        of_organ = [one for one in stated if one.organ == organ]
+        surest = min(of_organ, key=attrgetter("p"))
+        of_patients = values[organ][surest.measure]
+        from_mean = {who: abs(offset - surest.own) for who, offset in of_patients.items()}
+        patient = min(from_mean, key=lambda who: from_mean[who])
+        more, less = DRAWN[surest.measure]
+        how = more if surest.mean > 0 else less
+        excess = abs(of_patients[patient] - surest.home)
+        caption = f"{excess:.1f} {UNITS[surest.measure]} {how} in this patient"
         shown.append(_pictured(organ, _case_of(page, patient, organ), caption, overlays_of))
     return shown
-
-
-def _certainty(one: Difference) -> float:
-    return -one.p
 
 
 def _suspects(page: PageOf, overlays_of: OverlaysOf) -> list[Pictured]:

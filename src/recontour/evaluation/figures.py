@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -68,6 +68,10 @@ class Overlay:
     view: View = "axial"
     around: Mask | None = None
     is_scored: Mask | None = None
+
+
+# From a case and an organ to the planes that are worth a picture.
+OverlaysOf = Callable[[str, str], Iterable[Overlay]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Literal
 
-from recontour.evaluation.numbers import number, p_value, signed
+from recontour.evaluation.numbers import from_to, number, p_value, signed
 from recontour.findings import Finding, FitToStore, ScreenOnly, finding
 from recontour.geometry.offsets import UNITS, Measure
 from recontour.network.image_traits import ImageTrait
@@ -117,10 +117,10 @@ class GainOfMore(Finding):
         learnt = f"learning from {plural(self.more, 'patient')} {before}"
         if math.isnan(self.low):
             return f"{learnt} changed mean DSC by {signed(self.gain)} on {scored}"
-        last = f"{signed(self.gain)} (90 % interval {_from_to(self.low, self.high)})"
+        last = f"{signed(self.gain)} (90 % interval {from_to(self.low, self.high)})"
         return (
             f"{learnt} changed mean DSC by {last} on {scored}; learning from "
-            f"{self.next_patients} would change it by {_from_to(self.next_low, self.next_high)} "
+            f"{self.next_patients} would change it by {from_to(self.next_low, self.next_high)} "
             "(90 % interval), or by nothing if it stays as it is"
         )
 
@@ -137,10 +137,6 @@ class GainOfMore(Finding):
             return unknown
         further = plural(self.patients_to_tell - self.patients, "further scored patient")
         return f"{unknown}; about {further} would tell, if the differences scatter as they do now"
-
-
-def _from_to(low: float, high: float) -> str:
-    return f"{signed(low)} to {signed(high)}"
 
 
 @finding
@@ -449,8 +445,9 @@ def _of_twin(part: DrawnFurther) -> str:
     assert part.twin_mean is not None
     assert part.twin_low is not None
     assert part.twin_high is not None
-    interval = f"{signed(part.twin_low, 1)} to {signed(part.twin_high, 1)}"
-    return f"{signed(part.twin_mean, 1)} {UNITS[part.measure]} ({interval})"
+    mean = signed(part.twin_mean, 1)
+    interval = from_to(part.twin_low, part.twin_high, 1)
+    return f"{mean} {UNITS[part.measure]} ({interval})"
 
 
 @finding

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from recontour.evaluation.gains import Advice, Gains, Step
 from recontour.evaluation.intervals import Dsc, Interval
-from recontour.evaluation.numbers import number, signed
+from recontour.evaluation.numbers import from_to, number, signed
 from recontour.evaluation.page import as_notice, render
 from recontour.evaluation.plotting import default_settings, svg_of
 from recontour.evaluation.tables import cell_of
@@ -146,23 +146,15 @@ def learnt_from(patients: int) -> str:
 
 def _printed(what: str, step: Step, dsc: str) -> PrintedStep:
     gain = step.gain
-    return PrintedStep(what, str(step.patients), dsc, signed(gain.mean), in_words(gain))
+    interval = from_to(gain.low, gain.high)
+    return PrintedStep(what, str(step.patients), dsc, signed(gain.mean), interval)
 
 
 def printed_next(gains: Gains) -> PrintedStep:
     """Return the line of the next step, which nobody has measured."""
     following = gains.next_gain
     what = f"{gains.next_patients} patients, not measured"
-    return PrintedStep(what, "", "", "0 if it stays", in_words(following))
-
-
-def in_words(interval: Interval) -> str:
-    """Print an interval of differences.
-
-    >>> in_words(Interval(0.0, -0.25, 0.5))
-    '\N{MINUS SIGN}0.250 to +0.500'
-    """
-    return f"{signed(interval.low)} to {signed(interval.high)}"
+    return PrintedStep(what, "", "", "0 if it stays", from_to(following.low, following.high))
 
 
 @default_settings()

@@ -17,15 +17,13 @@ from dataclasses import dataclass
 from enum import Enum
 from itertools import pairwise
 
-import numpy as np
-from scipy import stats
-
 from recontour.evaluation.findings import GainOfMore, LittleIsKnown
 from recontour.evaluation.intervals import (
     Dsc,
     Interval,
     count_patients,
     difference,
+    half_width,
     interval_of,
     mean_of,
     of_organs,
@@ -217,15 +215,9 @@ def _advice(gain: float, half: float, useful: float) -> Advice:
 
 def _patients_to_tell(step: Step, useful: float) -> int | None:
     """Return the fewest scored patients with which there would be an advice."""
-    sd = step.half / _half_of_sd(step.patients)
+    sd = step.half / half_width(1.0, step.patients, CONFIDENCE)
     for patients in range(step.patients + 1, MOST_PATIENTS + 1):
-        half = sd * _half_of_sd(patients)
+        half = half_width(sd, patients, CONFIDENCE)
         if _advice(step.gain.mean, half, useful) != Advice.NOT_KNOWN:
             return patients
     return None
-
-
-def _half_of_sd(patients: int) -> float:
-    """Return the half-width of a mean's interval as a multiple of the patients' SD."""
-    quantile = float(stats.t.ppf((1 + CONFIDENCE) / 2, patients - 1))
-    return quantile / float(np.sqrt(patients))

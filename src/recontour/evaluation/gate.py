@@ -14,6 +14,7 @@ import numpy as np
 from scipy import stats
 
 from recontour.evaluation.control_chart import SCORES, ScoreMeasure
+from recontour.evaluation.intervals import half_width
 from recontour.evaluation.patients import count_missed
 from recontour.evaluation.statistics import Pairs, holm, paired_by_organ
 from recontour.evaluation.tables import CaseScore
@@ -231,7 +232,7 @@ def _shift(pairs: Pairs, measure: ScoreMeasure, margin: float) -> Shift:
     differences = candidate - parent
     mean = float(differences.mean())
     sd = float(differences.std(ddof=1)) if len(differences) > 1 else np.nan
-    half = _half_width(sd, len(differences), 0.95)
+    half = half_width(sd, len(differences))
     return Shift(
         margin=margin,
         parent=float(parent.mean()),
@@ -243,13 +244,6 @@ def _shift(pairs: Pairs, measure: ScoreMeasure, margin: float) -> Shift:
         p=sign_flip_p(differences + margin),
         p_worse=sign_flip_p(-differences),
     )
-
-
-def _half_width(sd: float, patients: int, covers: float) -> float:
-    """Return half of a mean's t interval; NaN for one patient."""
-    if patients < 2:
-        return np.nan
-    return float(stats.t.ppf((1 + covers) / 2, patients - 1) * sd / np.sqrt(patients))
 
 
 def _p_worse(shifts: Mapping[ScoreMeasure, Shift]) -> float:
@@ -300,7 +294,7 @@ def _needed(shifts: Mapping[ScoreMeasure, Shift], patients: int, level: float) -
     """Return how many patients more would give power enough; None for one patient."""
     if patients < 2:
         return None
-    error = _half_width(1.0, patients, LIKELY)
+    error = half_width(1.0, patients, LIKELY)
     return Needed(
         likely=_more(shifts, patients, level, 0.0),
         fewest=_more(shifts, patients, level, error),

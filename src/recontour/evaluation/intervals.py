@@ -93,6 +93,18 @@ def interval_of(dsc: Dsc, least: float = -1.0, confidence: float = CONFIDENCE) -
     return Interval(overall, max(least, low), min(1.0, high))
 
 
+def half_width(sd: float, patients: int, confidence: float = CONFIDENCE) -> float:
+    """Return half of the t interval of a mean over patients; NaN of one patient.
+
+    >>> round(half_width(1.0, 10), 3)
+    0.715
+    """
+    if patients < 2:
+        return np.nan
+    quantile = float(stats.t.ppf((1 + confidence) / 2, patients - 1))
+    return quantile * sd / float(np.sqrt(patients))
+
+
 def _by_patient_and_organ(dsc: Dsc) -> Floats:
     """Return a table of shape (patients, organs), both sorted by name; NaN: not scored."""
     if not dsc:

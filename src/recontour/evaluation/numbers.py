@@ -36,6 +36,15 @@ def signed(value: float, digits: int = 3) -> str:
     return plus + number(value, digits)
 
 
+def from_to(low: float, high: float, digits: int = 3) -> str:
+    """Print an interval of differences.
+
+    >>> from_to(-0.25, 0.5)
+    '\N{MINUS SIGN}0.250 to +0.500'
+    """
+    return f"{signed(low, digits)} to {signed(high, digits)}"
+
+
 def p_value(p: float) -> str:
     """Print a p value with three decimals.
 

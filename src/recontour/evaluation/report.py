@@ -1,6 +1,6 @@
 """The report of an evaluation: one HTML file that needs nothing else, for screen and paper."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from importlib import metadata
@@ -11,7 +11,7 @@ from platform import python_version
 import numpy as np
 from markupsafe import Markup
 
-from recontour.evaluation.figures import Overlay, Picture, box_plots, colour_of, draw
+from recontour.evaluation.figures import OverlaysOf, Picture, box_plots, colour_of, draw
 from recontour.evaluation.means import common_organs
 from recontour.evaluation.numbers import number
 from recontour.evaluation.page import as_notice, render
@@ -31,8 +31,6 @@ PACKAGES = ("recontour", "numpy", "scipy", "contourpy", "matplotlib")
 # Behind tolerances that are not published for the organ.
 DEFAULT_MARK = "†"
 GIVEN_MARK = "‡"
-
-OverlaysOf = Callable[[str, str], Iterable[Overlay]]
 
 
 @dataclass(frozen=True, slots=True)

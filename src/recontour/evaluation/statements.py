@@ -29,16 +29,15 @@ def said_of_differences(
     """
     if not found:
         return []
+    tested = [one for one in found if one.is_tested]
+    if not tested:
+        most = max(one.home_patients for one in found)
+        return [TooFewAtHome(patients=most, fewest=LEAST_AT_HOME)]
     said: list[Finding] = []
     stated = [one for one in found if one.is_stated]
     for organ in dict.fromkeys(one.organ for one in stated):
         parts = [_further(one, found) for one in stated if one.organ == organ]
         said.append(DrawnDifferently(organ=organ, parts=tuple(parts), may_be_images=may_be_images))
-    tested = [one for one in found if one.is_tested]
-    if not tested:
-        return [
-            TooFewAtHome(patients=max(one.home_patients for one in found), fewest=LEAST_AT_HOME)
-        ]
     organs = {one.organ for one in tested}
     said.append(NothingElseDiffers(organs=len(organs), comparisons=len(tested), stated=len(stated)))
     return said

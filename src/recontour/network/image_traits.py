@@ -15,6 +15,7 @@ from scipy import ndimage
 
 from recontour.geometry import Grid
 from recontour.geometry.arrays import Floats, Mask
+from recontour.network.body import BODY_HU
 
 ImageTrait = Literal[
     "pixel_mm",
@@ -33,7 +34,6 @@ Plane = npt.NDArray[np.float32]  # (row, column)
 
 MOST_SLICES = 24  # are measured
 LEAST_VALUES = 100  # voxels or edges; fewer say nothing
-BODY_HU = -250.0  # above: tissue; below: air and most couches
 LEAST_BODY = 0.01  # of a slice
 AIR_HU = -700.0  # air is below
 FROM_BODY_MM = 10.0  # air is measured at least so far from the body

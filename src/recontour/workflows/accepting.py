@@ -20,14 +20,14 @@ from recontour.assess.acceptance import (
     write_limits,
     write_model_offsets,
 )
-from recontour.assess.acceptance_page import OverlaysOf, write_acceptance_page
+from recontour.assess.acceptance_page import write_acceptance_page
 from recontour.assess.caveats import phantom_warnings, trained_on, trained_on_warnings
 from recontour.assess.other_sides import sides_exchanged
 from recontour.cohort import Case, Cohort, patient_names
 from recontour.cohort.doubts import cohort_warnings
 from recontour.errors import CohortError, SettingsError
 from recontour.evaluation import write_scores
-from recontour.evaluation.figures import Overlay
+from recontour.evaluation.figures import Overlay, OverlaysOf
 from recontour.evaluation.gate import Margins, OrganGate, gate, not_tested
 from recontour.evaluation.plotting import refuse_unplottable
 from recontour.evaluation.tables import CaseScore

@@ -5,11 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from recontour.assess.case_offsets import baseline_of, offsets_of_mask, values_by_trait
+from recontour.assess.case_offsets import baseline_of, offsets_of_case, values_by_trait
 from recontour.assess.caveats import phantom_warnings, trained_on_warnings
 from recontour.assess.pictures import Planes
 from recontour.assess.protocol_page import PageOf, write_protocol_page
-from recontour.assess.scoring import contour_case
 from recontour.cohort import Case, Cohort, by_patient, patient_names
 from recontour.cohort.doubts import cohort_warnings, draft_warnings
 from recontour.contouring.contourer import Contourer
@@ -128,10 +127,14 @@ def compare(
     name = printable(name_of(model))
     warnings = _warnings(name, loaded, opened, cases)
     opened_home = Cohort.open(home) if home else None
-    warnings += _warnings_of_home(name, loaded, model, opened_home)
+    home_cases = _cases_to_compare(opened_home, loaded) if opened_home else []
+    if opened_home:
+        warnings += _warnings_of_home(name, loaded, opened_home, home_cases)
+    elif not loaded.provenance.baseline:
+        warnings.append(NoBaseline(path=model))
     for warning in warnings:
         log_finding(log, logging.WARNING, warning)
-    baseline = _baseline(loaded, opened_home, progress)
+    baseline = _baseline(loaded, home_cases, progress)
     rows, planes = _offsets(Contourer(loaded), cases, name, progress)
     comparison = _compared(
         opened.centre,
@@ -242,16 +245,10 @@ def _warnings(
 def _warnings_of_home(
     name: str,
     model: Model,
-    path: Path,
-    home: Cohort | None,
+    home: Cohort,
+    cases: Sequence[Case],
 ) -> list[Finding]:
-    """Return what speaks against the cohort that stands for the model's centre, or its lack.
-
-    path: of the model.
-    """
-    if home is None:
-        return [] if model.provenance.baseline else [NoBaseline(path=path)]
-    cases = _cases_to_compare(home, model)
+    """Return what speaks against the cohort that stands for the model's centre."""
     warnings: list[Finding] = [
         *cohort_warnings(home, cases),
         *draft_warnings(list(home)),
@@ -263,19 +260,18 @@ def _warnings_of_home(
     return warnings
 
 
-def _baseline(model: Model, home: Cohort | None, progress: Progress) -> Baseline | None:
+def _baseline(model: Model, home_cases: Sequence[Case], progress: Progress) -> Baseline | None:
     """Return what the model's own centre measures; None if nobody knows.
 
-    home: its cohort, if the user gave it.
+    home_cases: of its cohort; none if the user gave no cohort.
     """
-    if home is None:
+    if not home_cases:
         return model.provenance.baseline
-    cases = _cases_to_compare(home, model)
 
     def told(done: int, of: int) -> None:
         progress("comparing at home", done, of, "")
 
-    return baseline_of(model, cases, told)
+    return baseline_of(model, home_cases, told)
 
 
 def _images(cases: Sequence[Case]) -> Mapping[ImageTrait, Sequence[float]]:
@@ -297,8 +293,7 @@ def _offsets(
     for done, case in enumerate(cases):
         progress("comparing", done, len(cases), case.id)
         planes[case.id] = Planes()
-        for organ, mask in contour_case(contourer, case):
-            measured = offsets_of_mask(case, organ, mask)
-            rows.append(PatientOffsets(patients[case.id], case.id, organ, measured))
-            planes[case.id].keep(case, organ, name, mask)
+        for row, mask in offsets_of_case(contourer, case, patients[case.id]):
+            rows.append(row)
+            planes[case.id].keep(case, row.organ, name, mask)
     return rows, planes

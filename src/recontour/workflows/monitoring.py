@@ -315,12 +315,10 @@ def _approved(
     missing = {case: drafted.intersection(organs) for case, organs in missed.items()}
     with_missed = [_with_missed(patient, missing[patient.case]) for patient in patients]
     not_drafted = Counter(chain.from_iterable(missing.values()))
-    if not_approved:
-        organs, counts = zip(*sorted(not_approved.items()), strict=True)
-        findings.append(OrgansNotApproved(organs=organs, counts=counts))
-    if not_drafted:
-        organs, counts = zip(*sorted(not_drafted.items()), strict=True)
-        findings.append(OrgansNotDrafted(organs=organs, counts=counts))
+    for kind, counted in ((OrgansNotApproved, not_approved), (OrgansNotDrafted, not_drafted)):
+        if counted:
+            organs, counts = zip(*sorted(counted.items()), strict=True)
+            findings.append(kind(organs=organs, counts=counts))
     findings.append(UnchangedDrafts(unchanged=unchanged, of=len(patients)))
     persons = _persons(with_missed, person_of, findings.append)
     return _Watch(persons, unchanged, findings)
