@@ -34,7 +34,7 @@ CONFIDENCE = 0.90
 USEFUL = 0.01
 # Of so many patients or fewer, reports say how little is known.
 FEW = 10
-MOST_PATIENTS = 1000  # that may be said to be needed for an answer
+MOST_PATIENTS = 1000  # no larger number is named as needed for an answer
 
 
 class Advice(Enum):
