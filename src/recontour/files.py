@@ -177,6 +177,7 @@ class UnreadableFile(Finding):
         "file of limits",
         "model",
         "names of the labels",
+        "site file",
         "split file",
         "study file",
         "table",

@@ -1,0 +1,15 @@
+"""A site: contour what arrives, let people correct and approve it, and learn from that.
+
+    scanner -> node -> rules -> worker -> drafts -> page -> approved -> node -> planning system
+                                                                  \\-> loop -> a better model
+
+settings    SITE.toml
+rules       which rule takes a series
+folder      where a site keeps what
+store       what it knows beside the files: the tables of its database
+jobs        the queue
+audit       who did what
+findings    what can be found at a site
+
+This room needs the packages of recontour[site].
+"""
