@@ -130,8 +130,9 @@ def test_a_lens_that_both_draw_elsewhere_was_not_missed() -> None:
     assert why(found) == "in 8 patients, neither model's contours overlap the reference"
 
 
-def test_beyond_a_thousand_patients_no_number_is_named() -> None:
-    changes = -0.019 + np.tile([0.9, -0.9], 550)
+def test_beyond_the_most_patients_no_number_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recontour.evaluation.gate.MOST_PATIENTS", 60)
+    changes = -0.019 + np.tile([0.9, -0.9], 33)
     (found,) = gate(rows_of(changes), "S", "ST")
     assert found.decision is Decision.UNDECIDED
     assert found.needed == Needed(likely=None, fewest=None, most=None)
