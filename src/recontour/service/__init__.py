@@ -9,6 +9,7 @@ folder      where a site keeps what
 store       what it knows beside the files: the tables of its database
 jobs        the queue
 audit       who did what
+child       how the processes of a site begin and end
 findings    what can be found at a site
 
 This room needs the packages of recontour[site].

@@ -6,7 +6,7 @@ approved/SERIES/NUMBER.dcm      what a person approved
 models/NAME/NUMBER.safetensors  versions of a model that the site learnt
 corrected/NAME/                 the cohort of approved cases
 acceptance/NAME-NUMBER/         the report on a candidate
-site.db  lock  audit.jsonl
+site.db  lock  audit.jsonl  processes.json
 """
 
 import hashlib
@@ -68,6 +68,11 @@ class SiteFolder:
     def lock(self) -> Path:
         """Return the file that the one process that serves the site holds."""
         return self._part("lock")
+
+    @property
+    def processes(self) -> Path:
+        """Return the file in which `recontour serve` says how its processes fare."""
+        return self._part("processes.json")
 
 
 PARTS = ("received", "drafts", "approved", "models", "corrected", "acceptance")

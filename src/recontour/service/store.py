@@ -238,11 +238,16 @@ class ModelVersion(Table):
 
 
 class Collected(Table):
-    """An approved case of a cohort. is_aside: kept for testing, never trained on."""
+    """An approved case of a cohort. is_aside: kept for testing, never trained on.
+
+    It outlives the series it was drawn on, which the site may delete after some days (`keep_days`);
+    approval_id is None then.
+    """
 
     __tablename__ = "collected"
-    approval_id: Mapped[int] = mapped_column(
-        ForeignKey("approvals.id", ondelete="CASCADE"), primary_key=True
+    id: Mapped[int] = mapped_column(primary_key=True)
+    approval_id: Mapped[int | None] = mapped_column(
+        ForeignKey("approvals.id", ondelete="SET NULL"), unique=True
     )
     model: Mapped[str] = mapped_column(String(64), index=True)
     case_id: Mapped[str] = mapped_column(String(100))

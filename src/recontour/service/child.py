@@ -1,0 +1,75 @@
+"""How the processes of a site begin and end: each is a child of `recontour serve`.
+
+A child ends when its parent is gone, which it learns from the end of its standard input, and when
+SIGTERM asks it to; either way after what it is writing.
+"""
+
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from recontour.errors import RecontourError
+from recontour.findings import stored_words
+from recontour.service.settings import Site, read_site
+
+MENDABLE = 2  # the exit code of a site file that cannot be read
+
+
+class Ending:
+    """Whether this process is asked to end.
+
+    >>> Ending().wait(0)
+    False
+    """
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    @property
+    def is_asked(self) -> bool:
+        """Return whether this process is asked to end."""
+        return self._event.is_set()
+
+    def ask(self) -> None:
+        """End this process soon."""
+        self._event.set()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until it is asked to end, at most so long; return whether it is."""
+        return self._event.wait(seconds)
+
+
+def begin_child(name: str, arguments: Sequence[str] | None = None) -> tuple[Site, Ending]:
+    """Begin a process of a site: read its file, log to standard error, and listen for the end.
+
+    name: for its lines. arguments: those of the process if None: the path of the site file.
+    Raises: SystemExit: the site file cannot be read.
+    """
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.WARNING, format=f"recontour {name}: %(message)s"
+    )
+    logging.getLogger("recontour").setLevel(logging.INFO)
+    ending = Ending()
+    signal.signal(signal.SIGTERM, lambda _number, _frame: ending.ask())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: the parent decides
+    threading.Thread(target=_listen, args=(ending,), name="parent", daemon=True).start()
+    (path,) = sys.argv[1:] if arguments is None else arguments
+    try:
+        return read_site(Path(path)), ending
+    except RecontourError as error:
+        logging.getLogger("recontour").error("%s", stored_words(error.finding))
+        raise SystemExit(MENDABLE) from error
+
+
+def _listen(ending: Ending) -> None:
+    """Wait until nobody can write to our standard input any more."""
+    try:
+        while os.read(0, 1024):
+            pass
+    except OSError:  # it is closed
+        pass
+    ending.ask()
