@@ -10,6 +10,7 @@ store       what it knows beside the files: the tables of its database
 jobs        the queue
 audit       who did what
 child       how the processes of a site begin and end
+loop        what people corrected -> a better model
 findings    what can be found at a site
 
 This room needs the packages of recontour[site].
