@@ -14,12 +14,15 @@ from tests.conftest import fill
 from recontour.assess.case_offsets import MOST_PATIENTS, baseline_of
 from recontour.cli import main
 from recontour.cohort import Cohort
+from recontour.cohort.acquisition import UNKNOWN_ACQUISITION, Acquisition
+from recontour.cohort.case import UNKNOWN_ORIGIN, Origin
 from recontour.contouring.contourer import Contourer
 from recontour.errors import CohortError, OrganError, OutputError, RecontourError
 from recontour.evaluation.findings import DrawnDifferently
 from recontour.geometry import Grid
 from recontour.geometry.arrays import Mask
 from recontour.network import Model, load_model, save_model
+from recontour.network.acquired import NOT_KEPT
 from recontour.workflows import compare, train
 from recontour.workflows.findings import HomeOfAnotherCentre, NoBaseline, OnlyDrafts
 
@@ -64,7 +67,7 @@ def test_a_home_centre_of_few_patients_is_shown_and_not_tested(
     assert not any(isinstance(said, DrawnDifferently) for said in found.statements)
 
 
-def drawn_wider(tmp_path: Path) -> Cohort:
+def drawn_wider(tmp_path: Path, acquisition: Acquisition = UNKNOWN_ACQUISITION) -> Cohort:
     """Four cases of a centre that draws every organ a pixel of 4 mm wider than it is."""
     as_it_is = fill(Cohort.open_or_create(tmp_path / "as-it-is", "wide"), 4)
     wider = Cohort.open_or_create(tmp_path / "wide", "wide")
@@ -74,7 +77,15 @@ def drawn_wider(tmp_path: Path) -> Cohort:
         masks = {}
         for organ in case.organs:
             masks[organ] = ndimage.binary_dilation(case.mask(organ), in_plane)
-        wider.add(case.id, np.asarray(case.hu), case.grid, masks, case.source_hash)
+        wider.add(
+            case.id,
+            np.asarray(case.hu),
+            case.grid,
+            masks,
+            case.source_hash,
+            acquisition=acquisition,
+            origin=Origin(maker="SIEMENS") if acquisition.known() else UNKNOWN_ORIGIN,
+        )
     return wider
 
 
@@ -228,6 +239,45 @@ def test_the_command_says_it_and_answers_in_json(
     assert answer["result"]["centre"] == "wide"
     assert answer["result"]["differences"][0]["organ"] == "Brainstem"
     assert answer["result"]["statements"][0]["kind"] == "drawn_differently"
+
+
+def test_how_cts_were_acquired_is_shown_beside_the_home_centre(
+    exact: None, model: Model, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "home").mkdir()
+    home = drawn_wider(tmp_path / "home", Acquisition(kvp=140.0, kernel="H30s"))
+    path = with_baseline(model, home, tmp_path / "of-home.safetensors")
+    cohort = drawn_wider(tmp_path, Acquisition(kvp=120.0, kernel="B30f"))
+
+    found = compare(path, cohort.path, tmp_path / "compared")
+    assert main(["compare", str(path), str(cohort.path), "--out", str(tmp_path / "two")]) == 0
+
+    assert found.acquired.settings == {
+        "maker": {"SIEMENS": 4},
+        "kernel": {"B30f": 4},
+        "kvp": {"120": 4},
+    }
+    assert found.home_acquired
+    assert found.home_acquired.settings["kvp"] == {"140": 4}
+    page = (tmp_path / "compared" / "report.html").read_text()
+    assert '<td>kernel</td><td class="words">B30f (4)</td><td class="words">H30s (4)</td>' in page
+    printed = " ".join(capsys.readouterr().out.split())
+    assert f"kernel: wide: B30f (4); {found.home}: H30s (4)" in printed
+
+
+def test_an_older_model_says_that_it_lacks_how_its_cts_were_acquired(
+    exact: None, model: Model, near: Cohort, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    baseline = replace(baseline_of(model, list(near)), acquired=None)
+    kept = replace(model, provenance=replace(model.provenance, baseline=baseline))
+    save_model(kept, tmp_path / "older")
+    cohort = drawn_wider(tmp_path, Acquisition(kernel="B30f"))
+    out = tmp_path / "compared"
+
+    assert main(["compare", str(tmp_path / "older"), str(cohort.path), "--out", str(out)]) == 0
+
+    assert NOT_KEPT in " ".join(capsys.readouterr().out.split())
+    assert NOT_KEPT in (out / "report.html").read_text()
 
 
 def test_the_page_names_no_folder_and_shows_the_difference(of_near: Path, tmp_path: Path) -> None:

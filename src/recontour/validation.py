@@ -2,7 +2,7 @@
 
     from a ValidationError to findings    `mistakes`, `first_mistake`
     a rule of our own                     raise `ExpectedError` in a validator
-    texts that several files hold         `PatientKey`, `TissueProfile`, `Sha256`
+    texts that several files hold         `PatientKey`, `TissueProfile`, `Sha256`, `in_one_line`
 
 The names of a record's fields and the rules of its values are ours, and fit to store. Values, and
 the keys of a mapping, come from the file and are for the screen only.
@@ -44,6 +44,19 @@ class ExpectedError(ValueError):
     >>> str(ExpectedError("a TG-263 name"))
     'a TG-263 name'
     """
+
+
+def in_one_line(text: str) -> str:
+    """Return a text that is safe to print; `AfterValidator` takes it.
+
+    Raises: ExpectedError: the text has line breaks or control characters.
+
+    >>> in_one_line("B30f")
+    'B30f'
+    """
+    if not text.isprintable():
+        raise ExpectedError("text in one line without control characters")
+    return text
 
 
 @finding

@@ -4,6 +4,7 @@ from pathlib import Path
 from tests.network.test_heads import child_of
 
 from recontour.network import Model, load_model, save_model
+from recontour.network.acquired import Acquired
 from recontour.network.baseline import Baseline, Spread
 from recontour.network.card import RECIPE, card
 from recontour.network.check import Check, CheckedDsc
@@ -134,9 +135,14 @@ def test_a_card_says_how_the_centres_own_contours_lie(model: Model) -> None:
     subject = "own contours beside the model's"
     assert card(model).sections()["3 Training"][subject].startswith("not kept")
     around = Spread(mean=0.25, sd=0.5, patients=20)
-    baseline = Baseline({"Brainstem": {"around": around}})
+    acquired = Acquired(20, {"kernel": {"B30f": 20}, "kvp": {"120": 15}})
+    baseline = Baseline({"Brainstem": {"around": around}}, acquired=acquired)
     kept = replace(model, provenance=replace(model.provenance, baseline=baseline))
     assert card(kept).baseline == baseline
     assert card(kept).sections()["3 Training"][subject] == (
         "further out all around: Brainstem +0.2 mm (SD 0.5)"
+    )
+    assert card(model).sections()["3 Training"]["CTs"].startswith("not kept")
+    assert card(kept).sections()["3 Training"]["CTs"] == (
+        "kernel: B30f (20); tube voltage in kV: 120 (15), unknown (5)"
     )

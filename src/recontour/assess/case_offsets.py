@@ -1,4 +1,4 @@
-"""What a cohort's patients measure beside a model: its contours' offsets, and its images."""
+"""What a cohort's patients measure beside a model: contours' offsets, images, their headers."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
@@ -10,6 +10,7 @@ from recontour.evaluation.differences import PatientOffsets, values_by_organ
 from recontour.geometry.arrays import Mask
 from recontour.geometry.offsets import Measure, Offsets, offsets
 from recontour.network import Model
+from recontour.network.acquired import Acquired, Setting, acquired_in
 from recontour.network.baseline import Baseline, Name, Spread, Spreads, spread_of
 from recontour.network.image_traits import ImageTrait, ImageTraits, image_traits
 
@@ -61,8 +62,8 @@ def baseline_of(
 ) -> Baseline:
     """Measure a centre's own contours beside its model's, and its images, in at most 40 patients.
 
-    They are taken evenly from the cohort. told: is called with how many patients are done, and of
-    how many.
+    They are taken evenly from the cohort; how the CTs were acquired is counted in all. told: is
+    called with how many patients are done, and of how many.
     """
     chosen = evenly(by_patient(cases), MOST_PATIENTS)
     contourer = Contourer(model)
@@ -77,7 +78,32 @@ def baseline_of(
     for organ, by_measure in values_by_organ(rows).items():
         values = {measure: of_patients.values() for measure, of_patients in by_measure.items()}
         by_organ[organ] = _spreads(values)
-    return Baseline(by_organ, _spreads(values_by_trait(images)))
+    return Baseline(by_organ, _spreads(values_by_trait(images)), acquired_of(cases))
+
+
+def acquired_of(cases: Sequence[Case]) -> Acquired:
+    """Return how the first CT of each patient was acquired, as far as the import kept it.
+
+    >>> from recontour.cohort import Cohort
+    >>> acquired_of(list(Cohort.open("south"))).in_words("slice_thickness_mm")
+    '3 (2)'
+    """
+    return acquired_in([_header_of(patient[0]) for patient in by_patient(cases)])
+
+
+def _header_of(case: Case) -> Mapping[Setting, str]:
+    """Return what a CT's header says, without what it does not say."""
+    acquisition = case.acquisition
+    said: dict[Setting, str] = {
+        "maker": case.origin.maker,
+        "model": case.origin.model,
+        "kernel": acquisition.kernel,
+    }
+    if acquisition.kvp is not None:
+        said["kvp"] = f"{acquisition.kvp:g}"
+    if acquisition.slice_thickness_mm is not None:
+        said["slice_thickness_mm"] = f"{acquisition.slice_thickness_mm:g}"
+    return {setting: words for setting, words in said.items() if words}
 
 
 def values_by_trait(images: Iterable[ImageTraits]) -> dict[ImageTrait, list[float]]:

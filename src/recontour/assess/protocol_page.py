@@ -20,6 +20,7 @@ from recontour.evaluation.page import as_notice, render
 from recontour.files import write_text
 from recontour.findings import Finding
 from recontour.geometry.offsets import UNITS
+from recontour.network.acquired import NOT_KEPT, Acquired, in_print
 
 MOST_SUSPECTS = 30  # with a picture; all are listed
 
@@ -29,8 +30,8 @@ class PageOf:
     """What a page of a comparison shows.
 
     centre: whose contours are compared; home: the model's centre. model: its name. statements,
-    unlike_images, doubts: of the differences, the images and the suspects. rows: each contour's
-    offsets.
+    unlike_images, doubts: of the differences, the images and the suspects. acquired, home_acquired:
+    how the CTs were acquired; home_acquired is None if nobody knows. rows: each contour's offsets.
     """
 
     centre: str
@@ -40,6 +41,8 @@ class PageOf:
     statements: Sequence[Finding]
     images: Sequence[ImageDifference]
     unlike_images: Sequence[Finding]
+    acquired: Acquired
+    home_acquired: Acquired | None
     suspects: Sequence[Suspect]
     doubts: Sequence[Finding]
     rows: Sequence[PatientOffsets]
@@ -90,6 +93,8 @@ def write_protocol_page(path: Path, page: PageOf, overlays_of: OverlaysOf) -> No
         "statements": list(map(as_notice, page.statements)),
         "images": list(map(_image_in_print, page.images)),
         "unlike_images": list(map(as_notice, page.unlike_images)),
+        "acquired": in_print(page.acquired, page.home_acquired),
+        "not_kept": NOT_KEPT,
         "doubts": list(map(as_notice, page.doubts)),
         "table": list(map(_in_print, page.differences)),
         "panels": Markup(difference_panels(page.differences)) if page.differences else "",

@@ -360,6 +360,7 @@ def compared(found: "ProtocolComparison", folder: Path) -> Facts:
         "differences": found.differences,
         "images": found.images,
         "unlike_images": found.unlike_images,
+        "acquired": {"own": found.acquired, "home": found.home_acquired},
         "suspects": found.suspects,
         "doubts": found.doubts,
         "offsets": found.offsets,

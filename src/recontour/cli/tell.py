@@ -605,11 +605,26 @@ def compared(found: "ProtocolComparison", folder: Path) -> None:
         say(f"The images of {found.centre} differ from those of {found.home}:")
     for unlike in found.unlike_images:
         say(f"  {words(unlike)}")
+    _acquired(found)
     if found.doubts:
         say("Drawn unlike the cohort's others; look at them before a model learns from them:")
     for doubt in found.doubts:
         say(f"  {words(doubt)}")
     say(f"report: {folder / 'report.html'}")
+
+
+def _acquired(found: "ProtocolComparison") -> None:
+    """Show how the CTs of both centres were acquired, if a header says anything."""
+    from recontour.network.acquired import NOT_KEPT, in_print
+
+    rows = in_print(found.acquired, found.home_acquired)
+    if rows:
+        say("How the CTs were acquired (patients):")
+    for row in rows:
+        at_home = f"; {found.home}: {row.home}" if row.home else ""
+        say(f"  {row.setting}: {found.centre}: {row.own}{at_home}")
+    if rows and not found.home_acquired:
+        say(f"  {found.home}: {NOT_KEPT}")
 
 
 def _verdicts(scores: Sequence["CaseScore"]) -> None:

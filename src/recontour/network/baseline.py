@@ -1,7 +1,8 @@
 """How far a centre's own contours lie from what its model draws, and what its images measure.
 
-A model file holds these means and standard deviations. `recontour compare` sets another centre's
-contours of its own CTs beside them: what the model itself gets wrong is in both, and cancels.
+A model file holds these means and standard deviations, and how its CTs were acquired. `recontour
+compare` sets another centre's contours of its own CTs beside them: what the model itself gets wrong
+is in both, and cancels.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,6 +13,7 @@ import numpy as np
 from pydantic import ConfigDict, Field, Strict
 
 from recontour.geometry.offsets import Measure
+from recontour.network.acquired import Acquired
 from recontour.network.image_traits import ImageTrait
 from recontour.organs import OrganName
 
@@ -42,7 +44,8 @@ Spreads = Mapping[Measure, Spread]
 class Baseline:
     """What a centre's own patients measure.
 
-    offsets: of their contours from the model's, by organ. image: of their CTs, by trait.
+    offsets: of their contours from the model's, by organ. image: of their CTs, by trait. acquired:
+    how the CTs were acquired; None in a model from before this was kept.
 
     >>> spread = Spread(mean=0.25, sd=0.5, patients=20)
     >>> Baseline({"SpinalCord": {"right": spread}}).offsets["SpinalCord"]["right"].mean
@@ -53,6 +56,7 @@ class Baseline:
 
     offsets: Annotated[Mapping[OrganName, Spreads], Field(max_length=MOST_ORGANS)]
     image: Mapping[ImageTrait, Spread] = field(default_factory=dict)
+    acquired: Acquired | None = None
 
 
 def spread_of(values: Iterable[float]) -> Spread | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import nn
 
+from recontour.network.acquired import NOT_KEPT, SETTING_WORDS, Acquired
 from recontour.network.architecture import AnyArchitecture, UNet
 from recontour.network.baseline import Baseline
 from recontour.network.check import Check, CheckedDsc
@@ -160,6 +161,7 @@ class ModelCard:
             "recipe": _recipe_in_words(self.recipe),
             "ranges": _ranges_in_words(self.ranges),
             "own contours beside the model's": _baseline_in_words(self.baseline),
+            "CTs": _acquired_in_words(self.baseline.acquired if self.baseline else None),
         }
         if own.parent_sha256:
             training["fingerprint of the parent"] = own.parent_sha256
@@ -339,6 +341,17 @@ def _baseline_in_words(baseline: Baseline | None) -> str:
         if around:
             parts.append(f"{organ} {around.mean:+.1f} mm (SD {around.sd:.1f})")
     return f"further out all around: {', '.join(parts)}" if parts else "not measured"
+
+
+def _acquired_in_words(acquired: Acquired | None) -> str:
+    """Say how the CTs that were learnt from were acquired, with numbers of patients."""
+    if acquired is None:
+        return NOT_KEPT
+    parts = []
+    for setting, name in SETTING_WORDS.items():
+        if acquired.says(setting):
+            parts.append(f"{name}: {acquired.in_words(setting)}")
+    return "; ".join(parts) or "their headers did not say how they were acquired"
 
 
 def _check_in_words(check: Check | None) -> dict[str, str]:

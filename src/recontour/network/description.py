@@ -37,6 +37,7 @@ from recontour.validation import (
     Sha256,
     TissueProfile,
     first_mistake,
+    in_one_line,
 )
 from recontour.wording import shown
 
@@ -50,12 +51,6 @@ SHARE_ERROR = 1e-5  # shares are float32
 
 
 # What texts and numbers may be
-
-
-def _printable(text: str) -> str:
-    if not text.isprintable():
-        raise ExpectedError("text in one line without control characters")
-    return text
 
 
 def _label(text: str) -> str:
@@ -109,8 +104,8 @@ Organs = Annotated[
     tuple[OrganName, ...], Field(max_length=MOST_MODEL_ORGANS), AfterValidator(_no_organ_twice)
 ]
 Label = Annotated[str, Strict(), Field(max_length=NAME_LETTERS), AfterValidator(_label)]
-Word = Annotated[str, Strict(), Field(min_length=1, max_length=100), AfterValidator(_printable)]
-Sentence = Annotated[str, Strict(), Field(max_length=2000), AfterValidator(_printable)]
+Word = Annotated[str, Strict(), Field(min_length=1, max_length=100), AfterValidator(in_one_line)]
+Sentence = Annotated[str, Strict(), Field(max_length=2000), AfterValidator(in_one_line)]
 Count = Annotated[int, Strict(), Field(ge=0, le=1_000_000)]
 CountByOrgan = Annotated[Mapping[OrganName, Count], Field(max_length=MOST_MODEL_ORGANS)]
 Share = Annotated[

@@ -5,7 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from recontour.assess.case_offsets import baseline_of, offsets_of_case, values_by_trait
+from recontour.assess.case_offsets import (
+    acquired_of,
+    baseline_of,
+    offsets_of_case,
+    values_by_trait,
+)
 from recontour.assess.caveats import phantom_warnings, trained_on_warnings
 from recontour.assess.pictures import Planes
 from recontour.assess.protocol_page import PageOf, write_protocol_page
@@ -33,6 +38,7 @@ from recontour.evaluation.statements import (
 from recontour.files import whole_folder
 from recontour.findings import Finding, log_finding
 from recontour.network import Model, load_model, name_of
+from recontour.network.acquired import Acquired
 from recontour.network.baseline import Baseline
 from recontour.network.image_traits import ImageTrait, image_traits
 from recontour.progress import Progress, quiet
@@ -59,6 +65,8 @@ class ProtocolComparison:
         statements: What follows from the differences, in the order of the organs.
         images: How the centres' images differ, by trait; empty if the model has no baseline.
         unlike_images: The traits in which they differ, as findings.
+        acquired: How the centre's CTs were acquired, by what their headers say.
+        home_acquired: The same of the model's centre; None if the model does not say.
         suspects: Contours that are drawn unlike the cohort's others.
         doubts: The same as findings.
         offsets: How far each contour lies from the model's.
@@ -77,6 +85,8 @@ class ProtocolComparison:
     statements: tuple[Finding, ...]
     images: tuple[ImageDifference, ...]
     unlike_images: tuple[Finding, ...]
+    acquired: Acquired
+    home_acquired: Acquired | None
     suspects: tuple[Suspect, ...]
     doubts: tuple[Finding, ...]
     offsets: tuple[PatientOffsets, ...]
@@ -178,6 +188,8 @@ def _compared(
         statements=(*said, *said_of_missed(rows)),
         images=tuple(images),
         unlike_images=tuple(said_of_images(images)),
+        acquired=acquired_of(cases),
+        home_acquired=baseline.acquired,
         suspects=tuple(unlike),
         doubts=tuple(said_of_suspects(unlike)),
         offsets=tuple(rows),
@@ -195,6 +207,8 @@ def _page(comparison: ProtocolComparison, name: str, model: Model) -> PageOf:
         statements=comparison.statements,
         images=comparison.images,
         unlike_images=comparison.unlike_images,
+        acquired=comparison.acquired,
+        home_acquired=comparison.home_acquired,
         suspects=comparison.suspects,
         doubts=comparison.doubts,
         rows=comparison.offsets,
