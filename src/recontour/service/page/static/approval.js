@@ -1,0 +1,86 @@
+// Approve: what was corrected and what was not looked at is listed before anything is written.
+
+import { ApiError, post } from "./api.js";
+import { byId, counted, element } from "./dom.js";
+
+/** @typedef {import("./working.js").Working} Working */
+/** @typedef {import("./seen.js").Seen} Seen */
+
+export class Approval {
+  /**
+   * @param {Working} working @param {Seen} seen @param {string[]} organs
+   * @param {(organs: number) => void} approved
+   */
+  constructor(working, seen, organs, approved) {
+    this.working = working;
+    this.seen = seen;
+    this.organs = organs;
+    this.approved = approved;
+    this.dialog = byId("approval", HTMLDialogElement);
+    this.yes = byId("approval-yes", HTMLButtonElement);
+    this.trouble = byId("approval-trouble", HTMLElement);
+    /** @type {Map<string, HTMLInputElement>} */
+    this.boxes = new Map();
+    this.yes.addEventListener("click", (event) => {
+      event.preventDefault();
+      void this.send();
+    });
+  }
+
+  ask() {
+    if (this.working.state !== "saved") return;
+    const drawn = this.organs.filter((organ) => this.seen.share(organ).of > 0);
+    this.boxes.clear();
+    byId("approval-organs", HTMLElement).replaceChildren(...drawn.map((organ) => this.row(organ)));
+    this.trouble.hidden = true;
+    this.count();
+    this.dialog.showModal();
+  }
+
+  /** @param {string} organ */
+  row(organ) {
+    const box = element("input", { type: "checkbox", "aria-label": `Approve ${organ}` });
+    box.checked = true;
+    box.addEventListener("change", () => this.count());
+    this.boxes.set(organ, box);
+    const edited = this.working.edited(organ).length;
+    const words = edited ? `edited on ${counted(edited, "slice")}` : "as drafted";
+    const { seen, of } = this.seen.share(organ);
+    const looked = seen === of ? `all ${of}` : seen ? `${seen} of ${of}` : `none of ${of}`;
+    return element("tr", {},
+      element("td", {}, box), element("td", {}, organ),
+      element("td", { class: edited ? "" : "dim" }, words),
+      element("td", { class: seen === of ? "good" : seen ? "" : "warn" }, looked));
+  }
+
+  chosen() {
+    return [...this.boxes].filter(([, box]) => box.checked).map(([organ]) => organ);
+  }
+
+  count() {
+    const chosen = this.chosen();
+    const unseen = chosen.filter((organ) => this.seen.share(organ).seen === 0);
+    const warning = byId("approval-warning", HTMLElement);
+    warning.hidden = unseen.length === 0;
+    warning.textContent = `You have not looked at ${unseen.join(", ")}.`;
+    this.yes.disabled = chosen.length === 0;
+    this.yes.textContent = `Approve ${counted(chosen.length, "organ")}`;
+  }
+
+  async send() {
+    const organs = this.chosen();
+    const { revision, draft } = this.working;
+    this.yes.disabled = true;
+    try {
+      await post(`/api/drafts/${draft}/approve`, { revision, organs, seconds: this.seen.seconds });
+      this.dialog.close();
+      this.approved(organs.length);
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      this.trouble.textContent = error.message;
+      this.trouble.hidden = false;
+    } finally {
+      this.yes.disabled = false;
+    }
+  }
+}
