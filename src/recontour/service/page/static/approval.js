@@ -29,16 +29,30 @@ export class Approval {
 
   ask() {
     if (this.working.state !== "saved") return;
-    const drawn = this.organs.filter((organ) => this.seen.share(organ).of > 0);
     this.boxes.clear();
-    byId("approval-organs", HTMLElement).replaceChildren(...drawn.map((organ) => this.row(organ)));
+    const listed = this.organs.filter((organ) => this.isDrawn(organ) || this.isEdited(organ));
+    byId("approval-organs", HTMLElement).replaceChildren(...listed.map((organ) => this.row(organ)));
     this.trouble.hidden = true;
     this.count();
     this.dialog.showModal();
   }
 
   /** @param {string} organ */
+  isDrawn(organ) {
+    return this.seen.share(organ).of > 0;
+  }
+
+  /** @param {string} organ */
+  isEdited(organ) {
+    return this.working.edited(organ).length > 0;
+  }
+
+  /** @param {string} organ */
   row(organ) {
+    if (!this.isDrawn(organ)) {
+      return element("tr", {}, element("td"), element("td", {}, organ),
+        element("td", { class: "warn" }, "deleted: left out"), element("td"));
+    }
     const box = element("input", { type: "checkbox", "aria-label": `Approve ${organ}` });
     box.checked = true;
     box.addEventListener("change", () => this.count());

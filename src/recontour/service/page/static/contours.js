@@ -8,6 +8,7 @@ import { colourOf } from "./palette.js";
 /** @typedef {import("./layers.js").Layer} Layer */
 /** @typedef {import("./look.js").Look} Look */
 /** @typedef {import("./types.js").Point} Point */
+const LABEL = { width: 110, height: 15 }; // pixels
 
 export class ContourView {
   /**
@@ -79,20 +80,43 @@ export class ContourView {
   /** Write each organ's name beside its contour. */
   label() {
     const { names, slice, ownColours } = this.look.now;
-    const labels = [];
-    if (names && this.plane.kind === "axial") {
-      const layer = this.layers().at(-1);
+    const layer = this.layers().at(-1);
+    /** @type {{organ: string, x: number, y: number}[]} */
+    const places = [];
+    if (names && layer && this.plane.kind === "axial") {
       for (const organ of this.organs) {
-        const rings = this.look.isShown(organ) && layer ? layer.rings(organ, slice) : [];
+        const rings = this.look.isShown(organ) ? layer.rings(organ, slice) : [];
         if (!rings.length) continue;
         const [x, y] = this.plane.toPixels(rightmost(rings.flat()));
-        const label = drawn("text", { class: "label", x: x + 6, y: y + 4, fill: colourOf(organ, ownColours) });
-        label.textContent = organ;
-        labels.push(label);
+        places.push({ organ, x: x + 6, y: y + 4 });
       }
     }
+    const labels = spread(places).map(({ organ, x, y }) => {
+      const label = drawn("text", { class: "label", x, y, fill: colourOf(organ, ownColours) });
+      label.textContent = organ;
+      return label;
+    });
     this.plane.labels.replaceChildren(...labels);
   }
+}
+
+/**
+ * Move labels down that would lie on others.
+ * @template {{x: number, y: number}} T
+ * @param {T[]} places @returns {T[]}
+ */
+function spread(places) {
+  const ordered = [...places].sort((a, b) => a.y - b.y);
+  /** @type {T[]} */
+  const placed = [];
+  for (const place of ordered) {
+    for (const other of placed) {
+      const isBeside = Math.abs(other.x - place.x) < LABEL.width;
+      if (isBeside && place.y < other.y + LABEL.height) place.y = other.y + LABEL.height;
+    }
+    placed.push(place);
+  }
+  return placed;
 }
 
 /** @param {Point[]} points */

@@ -54,7 +54,7 @@ export function counted(count, what) {
 /** @param {number} seconds since 1970 */
 export function moment(seconds) {
   const then = new Date(seconds * 1000);
-  const time = then.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  const time = then.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
   if (then.toDateString() === new Date().toDateString()) return time;
   const day = then.toLocaleDateString([], { day: "numeric", month: "short", year: "numeric" });
   return `${day}, ${time}`;

@@ -65,8 +65,8 @@ function sections(bindings) {
   const groups = [...new Set(bindings.map((binding) => binding.group))];
   const made = groups.map((group) => {
     const list = element("dl");
-    for (const one of bindings.filter((binding) => binding.group === group)) {
-      list.append(element("dt", {}, ...one.keys.map(shown)), element("dd", {}, one.words));
+    for (const [words, keys] of byWords(bindings.filter((binding) => binding.group === group))) {
+      list.append(element("dt", {}, ...shortly(keys).map(shown)), element("dd", {}, words));
     }
     return element("section", {}, element("h3", {}, group), list);
   });
@@ -78,6 +78,19 @@ function sections(bindings) {
   return made;
 }
 
+/** @param {Binding[]} bindings @returns {Map<string, string[]>} keys that do much the same are one entry */
+function byWords(bindings) {
+  const found = new Map();
+  for (const { words, keys } of bindings) found.set(words, [...(found.get(words) ?? []), ...keys]);
+  return found;
+}
+
+/** @param {string[]} keys @returns {string[]} */
+function shortly(keys) {
+  const arrows = keys.filter((key) => key.includes("Arrow"));
+  return arrows.length === 4 ? [arrows[0].replace("ArrowLeft", "Arrows")] : keys;
+}
+
 const MOUSE = [
   ["Wheel", "Through the slices"], ["Ctrl+Wheel", "Zoom"], ["Left", "The tool, or the crosshair"],
   ["Middle, Shift+Left", "Move the picture"], ["Right", "Window: width and centre"],
@@ -86,6 +99,7 @@ const MOUSE = [
 
 /** @param {string} key */
 function shown(key) {
-  const parts = key.split("+").map((part) => NAMES.get(part) ?? (part.length === 1 ? part.toUpperCase() : part));
-  return element("kbd", {}, key === "+" ? "+" : parts.join("+"));
+  const parts = key === "+" ? [key] : key.split("+");
+  const named = parts.map((part) => NAMES.get(part) ?? (part.length === 1 ? part.toUpperCase() : part));
+  return element("kbd", {}, named.join("+"));
 }

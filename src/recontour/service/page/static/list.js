@@ -131,7 +131,7 @@ function words(row) {
   const tone = shownAs === "failed" ? "bad" : shownAs === "held" ? "warn" : "dim";
   const lines = row.words ? [element("div", { class: `words ${tone}` }, row.words)] : [];
   for (const job of row.jobs) {
-    if (!job.words || job.words === row.words) continue;
+    if (!job.words || row.words.includes(job.words)) continue;
     const what = `${TASKS.get(job.kind) ?? job.kind}: ${job.words}`;
     lines.push(element("div", { class: `words ${job.state === "failed" ? "bad" : "warn"}` }, what));
   }

@@ -3,23 +3,17 @@
 import { byId, element, icon } from "./dom.js";
 import { colourOf, sample } from "./palette.js";
 
-/** @typedef {import("./look.js").Look} Look */
-/** @typedef {import("./seen.js").Seen} Seen */
-/** @typedef {import("./working.js").Working} Working */
 /** @typedef {{organ: string, reasons: string[]}} ToReview */
 /** @typedef {{item: HTMLElement, pick: HTMLElement, eye: HTMLElement, marks: HTMLElement, swatch: Element}} Row */
 
 export class OrganList {
-  /**
-   * @param {ToReview[]} order @param {Look} look
-   * @param {Working|null} working @param {Seen|null} seen
-   * @param {(organ: string) => void} choose
-   */
-  constructor(order, look, working, seen, choose) {
+  /** @param {import("./bench.js").Bench} bench */
+  constructor(bench) {
+    const { look, order } = bench;
     this.look = look;
-    this.working = working;
-    this.seen = seen;
-    this.choose = choose;
+    this.working = bench.drawing?.working;
+    this.seen = bench.drawing?.seen;
+    this.choose = (/** @type {string} */ organ) => bench.choose(organ);
     /** @type {Map<string, Row>} */
     this.rows = new Map();
     for (const one of order) this.rows.set(one.organ, this.row(one));
@@ -27,8 +21,8 @@ export class OrganList {
     this.alone = byId("show-all", HTMLButtonElement);
     this.alone.addEventListener("click", () => look.set({ alone: !look.now.alone }));
     look.on(["organ", "hidden", "alone", "ownColours"], () => this.show());
-    working?.addEventListener("changed", () => this.showMarks());
-    seen?.addEventListener("seen", () => this.showMarks());
+    this.working?.addEventListener("changed", () => this.showMarks());
+    this.seen?.addEventListener("seen", () => this.showMarks());
     this.show();
     this.showMarks();
   }
@@ -72,7 +66,8 @@ export class OrganList {
     for (const [organ, row] of this.rows) {
       const { seen, of } = this.seen?.share(organ) ?? { seen: 0, of: 0 };
       const edited = this.working?.edited(organ).length ?? 0;
-      const words = of === 0 ? "no contour" : seen === of ? "seen" : `${seen}/${of} seen`;
+      const words = of === 0 ? "no contour" : seen === of ? "seen" : `${seen}/${of}`;
+      row.marks.title = of ? `${seen} of its ${of} slices were shown` : "";
       row.marks.replaceChildren(words);
       row.marks.classList.toggle("done", of > 0 && seen === of);
       if (edited) row.marks.prepend(element("b", { class: "edited" }, "edited"), " ");

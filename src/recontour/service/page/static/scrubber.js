@@ -3,21 +3,17 @@
 import { byId, element } from "./dom.js";
 import { colourOf } from "./palette.js";
 
-/** @typedef {import("./look.js").Look} Look */
-/** @typedef {import("./volume.js").Volume} Volume */
-/** @typedef {import("./seen.js").Seen} Seen */
-/** @typedef {import("./working.js").Working} Working */
 
 export class Scrubber {
-  /**
-   * @param {Look} look @param {Volume} volume @param {Working|null} working @param {Seen|null} seen
-   */
-  constructor(look, volume, working, seen) {
+  /** @param {import("./bench.js").Bench} bench */
+  constructor(bench) {
+    const { look, volume } = bench;
     this.host = byId("scrubber", HTMLElement);
     this.look = look;
     this.volume = volume;
-    this.working = working;
-    this.seen = seen;
+    this.working = bench.drawing?.working;
+    this.seen = bench.drawing?.seen;
+    this.goTo = (/** @type {number} */ slice) => bench.goTo(slice);
     this.count = volume.grid.shape[0];
     this.canvas = element("canvas");
     this.host.append(this.canvas);
@@ -31,8 +27,8 @@ export class Scrubber {
     this.host.addEventListener("keydown", (event) => this.key(event));
     look.on(["slice", "organ", "ownColours"], () => this.draw());
     volume.addEventListener("slices", () => this.draw());
-    working?.addEventListener("changed", () => this.draw());
-    seen?.addEventListener("seen", () => this.draw());
+    this.working?.addEventListener("changed", () => this.draw());
+    this.seen?.addEventListener("seen", () => this.draw());
     new ResizeObserver(() => this.draw()).observe(this.host);
   }
 
@@ -40,8 +36,7 @@ export class Scrubber {
   go(event) {
     const box = this.host.getBoundingClientRect();
     const share = 1 - (event.clientY - box.top) / box.height;
-    const slice = Math.floor(share * this.count);
-    this.look.set({ slice: Math.min(this.count - 1, Math.max(0, slice)) });
+    this.goTo(Math.floor(share * this.count));
   }
 
   /** @param {KeyboardEvent} event */
@@ -50,8 +45,7 @@ export class Scrubber {
     const step = Object.entries(steps).find(([key]) => key === event.key)?.[1];
     if (!step) return;
     event.preventDefault();
-    const slice = this.look.now.slice + step;
-    this.look.set({ slice: Math.min(this.count - 1, Math.max(0, slice)) });
+    this.goTo(this.look.now.slice + step);
   }
 
   draw() {

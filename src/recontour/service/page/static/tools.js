@@ -10,14 +10,20 @@ import { colourOf } from "./palette.js";
 /** @typedef {import("./look.js").Look} Look */
 /** @typedef {import("./working.js").Working} Working */
 /** @typedef {"look"|"brush"|"eraser"|"add"|"remove"|"nudge"} ToolName */
-/** @type {{name: ToolName, key: string, words: string, help: string}[]} */
+/** @type {{name: ToolName, key: string, words: string, help: string, hint: string}[]} */
 export const TOOLS = [
-  { name: "look", key: "v", words: "Look", help: "Look: move the crosshair" },
-  { name: "brush", key: "b", words: "Brush", help: "Brush: paint the organ" },
-  { name: "eraser", key: "e", words: "Eraser", help: "Eraser: take away from the organ" },
-  { name: "add", key: "a", words: "Add", help: "Outline to add: draw it, or click its corners" },
-  { name: "remove", key: "r", words: "Cut", help: "Outline to cut off: draw it, or click its corners" },
-  { name: "nudge", key: "m", words: "Move", help: "Move the contour: drag, or arrow keys" },
+  { name: "look", key: "v", words: "Look", help: "Look: move the crosshair", hint: "" },
+  { name: "brush", key: "b", words: "Brush", help: "Brush: paint the organ", hint: "" },
+  { name: "eraser", key: "e", words: "Eraser", help: "Eraser: take away from the organ", hint: "" },
+  {
+    name: "add", key: "a", words: "Add", help: "Outline to add",
+    hint: "Draw an outline, or click its corners and press Enter",
+  },
+  {
+    name: "remove", key: "r", words: "Cut", help: "Outline to cut off",
+    hint: "Draw an outline, or click its corners and press Enter",
+  },
+  { name: "nudge", key: "m", words: "Move", help: "Move the contour", hint: "Drag, or arrow keys" },
 ];
 const NEXT_MM = 0.25; // a stroke's points lie at least so far apart
 const CLOSE_MM = 3; // an outline dragged so far is closed when the button is let go
