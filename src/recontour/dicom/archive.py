@@ -350,7 +350,8 @@ def _structure_sets(contents: _Contents) -> list[StructureSetFile]:
 def _structure_set_file(path: Path, header: Dataset) -> StructureSetFile:
     of_structures, of_header = frames_of_reference(header)
     behind = _behind_the_header(path)
-    is_draft = _is_draft(header, "StructureSetLabel")
+    is_approved = behind.approval == "APPROVED"
+    is_draft = _is_draft(header, "StructureSetLabel") and not is_approved
     return StructureSetFile(
         path=path,
         sop_instance_uid=sop_instance_uid(header),
@@ -361,7 +362,7 @@ def _structure_set_file(path: Path, header: Dataset) -> StructureSetFile:
         patient_id=text(header, "PatientID"),
         is_draft=is_draft,
         is_rejected=behind.approval == "REJECTED",
-        is_approved=behind.approval == "APPROVED",
+        is_approved=is_approved,
         reviewed=behind.reviewed,
         replaces=behind.replaces,
         drafted_by=_model_of(header) if is_draft else "",

@@ -87,8 +87,8 @@ class StructureSetFile:
     drawn: date and time; a later one sorts last, a missing one first. listed: by UID, the series
     that its header references. drawn_on: by frame of reference, the images that its contours or
     frames name. frame_uids: of its structures, or else of its header. patient_id: it never leaves
-    memory. is_draft: `recontour contour` wrote it, and nobody has saved it since. is_rejected: by a
-    reviewer. shares_uid: another one has its SOPInstanceUID and is no copy. copies_differ_in:
+    memory. is_draft: recontour wrote it, and nobody has saved or approved it since. is_rejected: by
+    a reviewer. shares_uid: another one has its SOPInstanceUID and is no copy. copies_differ_in:
     attributes that do not matter. is_approved: its status says so; reviewed: when, as `drawn`.
     replaces: the SOPInstanceUIDs of those that it was made from. drafted_by: a draft's model.
     """

@@ -192,6 +192,20 @@ def gate(
     return found
 
 
+def fewest_patients(organs: int) -> int:
+    """Return how many patients it takes at least to promote one of so many organs.
+
+    With fewer, the exact test cannot reach the level, whatever the scores are.
+
+    >>> fewest_patients(1), fewest_patients(7)
+    (5, 8)
+    """
+    patients = 1
+    while 0.5**patients >= ALPHA / organs:
+        patients += 1
+    return patients
+
+
 def not_tested(organ: str, *, has_parent: bool = True) -> OrganGate:
     """Return what becomes of an organ that cannot be compared: it stays undecided."""
     reason = Reason.NOT_TESTED if has_parent else Reason.NO_PARENT

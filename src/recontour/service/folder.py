@@ -3,7 +3,7 @@
 received/SERIES/UID.dcm         what arrived, one folder per series, named by a hash of its UID
 drafts/SERIES/NUMBER/           a draft, RS.dcm, and what the page shows of its CT
 approved/SERIES/NUMBER.dcm      what a person approved
-models/NAME/NUMBER.safetensors  versions of a model that the site learnt
+models/NAME/NAME-NUMBER.safetensors   versions of a model that the site learnt
 corrected/NAME/                 the cohort of approved cases
 acceptance/NAME-NUMBER/         the report on a candidate
 site.db  lock  audit.jsonl  processes.json

@@ -20,7 +20,8 @@ from recontour.transfer.findings import Unjoinable
 def organ_by_organ(candidate: Model, parent: Model, from_parent: Collection[str]) -> Model:
     """Return a model that answers like the parent for some organs, and like the candidate else.
 
-    The heads of both lie on the trunk that both share. Each organ has the shares of the model that
+    The heads of both lie on the trunk that both share; of the parent's, only those that its organs
+    need. Each organ has the shares of the model that
     it is taken from. The organs are the candidate's. What the candidate's file says of its own
     contours of an organ is left out if the organ is taken from the parent.
 
@@ -37,13 +38,16 @@ def organ_by_organ(candidate: Model, parent: Model, from_parent: Collection[str]
     at = {part_sha256(head): place for place, head in enumerate(network.heads)}
     asked = list(candidate.asked)
     for place, (record, head) in enumerate(_heads_of(parent, network)):
+        given_K = parent.network.share_HK[place]
+        if not any(given_K[at_parent] for at_parent in map(known.__getitem__, kept_K)):
+            continue  # a head of an earlier generation, which no organ needs any more
         sha256 = part_sha256(head)
         if sha256 not in at:
             network.ask(head, places(candidate.organs, record.organs), nothing)
             shares_HK = torch.cat([shares_HK, torch.zeros_like(shares_HK[:1])])
             at[sha256] = len(network.heads) - 1
             asked.append(record)
-        _give(shares_HK[at[sha256]], parent.network.share_HK[place], kept_K, known)
+        _give(shares_HK[at[sha256]], given_K, kept_K, known)
     if len(network.heads) > MOST_HEADS:
         raise SettingsError(Unjoinable(why="heads", most=MOST_HEADS))
     network.share_HK = shares_HK

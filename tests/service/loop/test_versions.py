@@ -29,9 +29,14 @@ def states(session: Session) -> list[str]:
 
 def learnt(session: Session, state: str = CANDIDATE) -> ModelVersion:
     """Add a version as if it had been learnt from the one in use."""
-    parent = versions.in_use(session, "north")
     return versions.add(
-        session, "north", file="models/north/n", sha256="0", state=state, parent=parent
+        session,
+        "north",
+        file="models/north/n",
+        sha256="0",
+        state=state,
+        parent=versions.site_s_own(session, "north"),
+        decided={versions.AGAINST: versions.in_use(session, "north").id},
     )
 
 

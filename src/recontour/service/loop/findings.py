@@ -1,6 +1,7 @@
 """What can be found while a site learns from its corrections."""
 
 from recontour.findings import Finding, FitToStore, finding
+from recontour.wording import plural
 
 
 @finding
@@ -48,3 +49,63 @@ class NothingBefore(Finding):
 
     def sentence(self) -> str:
         return f"{self.version} is the first that was in use; there is none to go back to"
+
+
+@finding
+class NotReviewed(Finding):
+    """A structure set is a draft that nobody has reviewed; a model must not learn from it."""
+
+    def sentence(self) -> str:
+        return "the structure set is a draft of recontour's own that nobody has approved"
+
+    def remedy(self) -> str:
+        return "approve it first"
+
+
+@finding
+class NotCollected(Finding):
+    """An approved structure set and its CT do not belong together any more."""
+
+    def sentence(self) -> str:
+        return "the approved structure set has no CT in the site's folder"
+
+    def remedy(self) -> str:
+        return "send the CT again"
+
+
+@finding
+class NobodyToLearnFrom(Finding):
+    """No case was collected for a model, or all that were are kept aside."""
+
+    def sentence(self) -> str:
+        return "nobody was corrected from whom the model could learn"
+
+    def remedy(self) -> str:
+        return "approve patients first"
+
+
+@finding
+class TooFewAside(Finding):
+    """So few patients are kept aside that no candidate could be accepted."""
+
+    patients: int
+    more: int
+
+    def sentence(self) -> str:
+        return f"{plural(self.patients, 'patient')} to test with cannot show that a model is better"
+
+    def remedy(self) -> str:
+        return f"{self.more} more must be kept aside; approve more patients"
+
+
+@finding
+class OrgansNotCorrected(Finding):
+    """Organs that the site's rules ask for have contours in none of the cases to learn from."""
+
+    organs: tuple[str, ...]
+
+    def sentence(self) -> str:
+        return f"nobody was corrected in {', '.join(self.organs)}, so a new model would lack it"
+
+    def remedy(self) -> str:
+        return "approve a patient who has it, or name the other organs in the site's rules"

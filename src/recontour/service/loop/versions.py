@@ -11,6 +11,7 @@ were, in use: going back one step is going back in that order.
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -34,6 +35,7 @@ CANDIDATE = "candidate"
 REFUSED = "refused"
 RETIRED = "retired"
 
+AGAINST = "against"  # in `ModelVersion.decided`: the id of the version that it was judged against
 SITE_FILE = "SITE.toml"  # who put the site's own model in use
 
 
@@ -75,8 +77,9 @@ def add(
     sha256: str,
     state: str,
     parent: ModelVersion | None = None,
+    decided: dict[str, Any] | None = None,
 ) -> ModelVersion:
-    """Add a version with the next number. file: as `ModelVersion.file`."""
+    """Add a version with the next number. The arguments are as in `ModelVersion`."""
     version = ModelVersion(
         name=name,
         number=next_number(session, name),
@@ -84,6 +87,7 @@ def add(
         sha256=sha256,
         state=state,
         parent_id=parent.id if parent else None,
+        decided=decided,
         made_at=now(),
     )
     session.add(version)
@@ -107,6 +111,14 @@ def in_use(session: Session, name: str) -> ModelVersion:
     """Return the version of a model that contours. Raises: SettingsError: there is none."""
     for version in versions_of(session, name):
         if version.state == IN_USE:
+            return version
+    raise SettingsError(NoVersion(model=name))
+
+
+def site_s_own(session: Session, name: str) -> ModelVersion:
+    """Return the version of a model that SITE.toml names. Raises: SettingsError: there is none."""
+    for version in reversed(versions_of(session, name)):
+        if version.parent_id is None:
             return version
     raise SettingsError(NoVersion(model=name))
 
@@ -153,7 +165,8 @@ def roll_back(session: Session, name: str, who: str) -> ModelVersion:
     for other in versions_of(session, name):
         if other.state == CANDIDATE:
             other.state = RETIRED
-    going.state = CANDIDATE if going.parent_id == earlier.id else RETIRED
+    was_against = (going.decided or {}).get(AGAINST)
+    going.state = CANDIDATE if was_against == earlier.id else RETIRED
     going.promoted_at = None
     going.promoted_by = None
     earlier.state = IN_USE

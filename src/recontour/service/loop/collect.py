@@ -1,0 +1,211 @@
+"""What a person approved becomes a case to learn from, or to test with.
+
+An approved structure set and its CT are imported into the cohort of their model. Whether a case is
+kept aside for testing is drawn by patient, before anybody could know what would come of it, and
+stays so for all CTs of that patient.
+"""
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from recontour.cohort import Case, Cohort
+from recontour.cohort.importing import import_archive
+from recontour.dicom import Archive, StructureSetFile, read_archive
+from recontour.errors import CohortError
+from recontour.service.folder import SiteFolder
+from recontour.service.loop.findings import NotCollected, NotReviewed
+from recontour.service.settings import Site
+from recontour.service.store import Approval, Collected, Draft, ModelVersion, Series, Store, now
+
+CENTRE = "site"  # whose cases they are, in names of cases, models and reports
+
+
+@dataclass(frozen=True, slots=True)
+class _Reviewed:
+    """A structure set that a person answers for.
+
+    file: of it. ct: the folder of its CT. roi_names: of its organs, and nothing else, by organ.
+    """
+
+    file: Path
+    ct: Path
+    model: str
+    roi_names: Mapping[str, str]
+    left_out: tuple[str, ...]
+    approval_id: int | None
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Return a map of ROI names: those that were not approved are nobody's."""
+        ignored = dict.fromkeys(self.left_out, "")
+        return {**ignored, **{name: organ for organ, name in self.roi_names.items()}}
+
+
+def collect_approval(site: Site, store: Store, approval_id: int) -> str | None:
+    """Take an approved case into the cohort of its model; doing it again changes nothing.
+
+    A later approval of the same CT takes the place of an earlier one.
+    Returns: the case's id; None if there is a later approval, or the patient's data has gone.
+    Raises: RecontourError: the case cannot be imported.
+    """
+    with store.begin() as session:
+        reviewed = _approved(session, site, approval_id)
+    return _collect(site, store, reviewed) if reviewed else None
+
+
+def collect_returned(site: Site, store: Store, series_id: int) -> str | None:
+    """Take a structure set that came back approved from elsewhere into the cohort of its model.
+
+    Returns: the case's id; None if nobody approved it, or its CT is unknown or was never contoured.
+    Raises: RecontourError: the case cannot be imported.
+    """
+    with store.begin() as session:
+        reviewed = _returned(session, site, series_id)
+    return _collect(site, store, reviewed) if reviewed else None
+
+
+def _approved(session: Session, site: Site, approval_id: int) -> _Reviewed | None:
+    approval = session.get(Approval, approval_id)
+    if approval is None:
+        return None
+    draft = session.get_one(Draft, approval.draft_id)
+    series = session.get_one(Series, draft.series_id)
+    of_series = select(Approval.id).join(Draft).where(Draft.series_id == series.id)
+    if session.scalar(of_series.where(Approval.id > approval_id)):
+        return None
+    wanted = set(approval.changes) or set(draft.organs)
+    return _Reviewed(
+        file=site.folder / approval.file,
+        ct=SiteFolder(site.folder).received(series.uid),
+        model=session.get_one(ModelVersion, draft.model_id).name,
+        roi_names={organ: name for organ, name in draft.organs.items() if organ in wanted},
+        left_out=tuple(name for organ, name in draft.organs.items() if organ not in wanted),
+        approval_id=approval_id,
+    )
+
+
+def _returned(session: Session, site: Site, series_id: int) -> _Reviewed | None:
+    structures = session.get(Series, series_id)
+    if structures is None:
+        return None
+    folder = SiteFolder(site.folder)
+    archive = read_archive(folder.received(structures.uid))
+    for found in sorted(archive.structure_sets, key=_moment, reverse=True):
+        if not found.is_approved or found.is_draft:
+            continue
+        of_ct = select(Series).where(Series.uid.in_(found.series_uids), Series.modality == "CT")
+        for ct in session.scalars(of_ct):
+            drafts = select(Draft).where(Draft.series_id == ct.id).order_by(Draft.id.desc())
+            draft = session.scalar(drafts.limit(1))
+            if draft:
+                return _Reviewed(
+                    file=found.path,
+                    ct=folder.received(ct.uid),
+                    model=session.get_one(ModelVersion, draft.model_id).name,
+                    roi_names=dict(draft.organs),
+                    left_out=(),
+                    approval_id=None,
+                )
+    return None
+
+
+def _moment(found: StructureSetFile) -> tuple[str, str]:
+    return found.reviewed
+
+
+def _collect(site: Site, store: Store, reviewed: _Reviewed) -> str:
+    """Import a case, draw what becomes of its patient, and note both."""
+    case = _imported(site, reviewed)
+    patient = case.patient or case.id
+    with store.begin() as session:
+        known = session.scalars(select(Collected).where(Collected.model == reviewed.model)).all()
+        row = next((one for one in known if one.case_id == case.id), None)
+        if row is None:
+            row = Collected(model=reviewed.model, case_id=case.id, patient=patient, at=now())
+            row.is_aside = _fate(patient, known, site.loop.keep_aside)
+            session.add(row)
+        row.approval_id = reviewed.approval_id or row.approval_id
+    return case.id
+
+
+def _imported(site: Site, reviewed: _Reviewed) -> Case:
+    """Import a case into the cohort of its model, in the place of an earlier one of its CT."""
+    path = SiteFolder(site.folder).corrected(reviewed.model)
+    cohort = Cohort.open_or_create(path, CENTRE)
+    with _together(path, reviewed) as archive:
+        if any(one.is_draft for one in archive.structure_sets):
+            raise CohortError(NotReviewed())
+        # A site may have several scanners; all its patients are its own.
+        report = import_archive(
+            archive, cohort, reviewed.names, also_from_elsewhere=True, again=True
+        )
+    for case_id in (*report.added, *report.replaced, *report.already_there):
+        return cohort[case_id]
+    reasons = [one.finding for one in report.left_out]
+    raise CohortError(reasons[0] if reasons else NotCollected())
+
+
+@contextmanager
+def _together(cohort: Path, reviewed: _Reviewed) -> Iterator[Archive]:
+    """Give a CT and its structure set as the one thing in an archive."""
+    scratch = cohort.with_name(f".{cohort.name}.import")
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
+    try:
+        (scratch / "ct").symlink_to(reviewed.ct.resolve())
+        (scratch / "structures.dcm").symlink_to(reviewed.file.resolve())
+        yield read_archive(scratch)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _fate(patient: str, known: Sequence[Collected], share: float) -> bool:
+    """Return whether a patient is kept aside: drawn by lot, so that the share is always near.
+
+    Of n patients, always n x share are aside, rounded up or down by lot; the first one learnt from
+    comes among the first ones, too. A patient who is known keeps their fate.
+    known: what was collected for the model.
+    """
+    fates = {one.patient: one.is_aside for one in known}
+    if patient in fates:
+        return fates[patient]
+    aside = sum(fates.values())
+    if aside and aside == len(fates):
+        return False  # there is nobody to learn from
+    due = share * (len(fates) + 1) - aside
+    return _lot(patient) < due
+
+
+def _lot(patient: str) -> float:
+    """Return a number from 0 to 1 that is a patient's own. patient: a salted hash.
+
+    >>> _lot("e9df8a32-23adcef79f62234f") == _lot("e9df8a32-23adcef79f62234f")
+    True
+    """
+    digest = sha256(f"aside {patient}".encode()).digest()
+    return int.from_bytes(digest[:8]) / 2**64
+
+
+@contextmanager
+def part_of(cohort: Path, cases: Sequence[str]) -> Iterator[Path]:
+    """Give a cohort of some of a cohort's cases, which is gone when the block ends.
+
+    Its cases are links, so that what is deleted from the cohort is not kept here.
+    """
+    folder = cohort.with_name(f".{cohort.name}.part-{sha256(' '.join(cases).encode()).hexdigest()}")
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "cases").mkdir(parents=True)
+    try:
+        shutil.copy(cohort / "cohort.json", folder)
+        for case_id in cases:
+            (folder / "cases" / case_id).symlink_to((cohort / "cases" / case_id).resolve())
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
