@@ -102,7 +102,7 @@ class TooFewAside(Finding):
 class OrgansNotCorrected(Finding):
     """Organs that the site's rules ask for have contours in none of the cases to learn from."""
 
-    organs: tuple[str, ...]
+    organs: FitToStore[tuple[str, ...]]
 
     def sentence(self) -> str:
         return f"nobody was corrected in {', '.join(self.organs)}, so a new model would lack it"
