@@ -10,6 +10,9 @@ store       what it knows beside the files: the tables of its database
 jobs        the queue
 audit       who did what
 child       how the processes of a site begin and end
+serve       start them, start again what dies, end them
+retention   delete a patient's data
+health      how a site fares, for people and for Prometheus
 loop        what people corrected -> a better model
 findings    what can be found at a site
 

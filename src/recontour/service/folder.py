@@ -6,7 +6,7 @@ approved/SERIES/NUMBER.dcm      what a person approved
 models/NAME/NAME-NUMBER.safetensors   versions of a model that the site learnt
 corrected/NAME/                 the cohort of approved cases
 acceptance/NAME-NUMBER/         the report on a candidate
-site.db  lock  audit.jsonl  processes.json
+site.db  lock  NAME.lock  processes.json
 """
 
 import hashlib

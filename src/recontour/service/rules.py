@@ -78,11 +78,27 @@ def _broken(condition: Condition, seen: str) -> Iterator[str]:
     if wanted and not (is_equal or is_within or is_matched):
         yield _asked(condition)
     if any(text == _folded(one) for one in condition.none_of):
-        yield f"is none of {', '.join(condition.none_of)}"
+        yield _is_none_of(condition)
 
 
 def _folded(words: str) -> str:
     return " ".join(words.split()).casefold()
+
+
+def in_words(condition: Condition) -> str:
+    """Say what a condition asks of a text.
+
+    >>> in_words(Condition(contains=("neck", "hals"), none_of=("scout",)))
+    'contains neck or hals, is none of scout'
+    """
+    asked = [_asked(condition)] if _asked(condition) else []
+    if condition.none_of:
+        asked.append(_is_none_of(condition))
+    return ", ".join(asked)
+
+
+def _is_none_of(condition: Condition) -> str:
+    return f"is none of {', '.join(condition.none_of)}"
 
 
 def _asked(condition: Condition) -> str:

@@ -335,8 +335,9 @@ class Store:
 def _engine(url: str) -> Engine:
     """Return an engine. SQLite: several processes read while one writes, and nothing is lost."""
     if not url.startswith("sqlite"):
-        return create_engine(url, pool_pre_ping=True)
-    engine = create_engine(url, connect_args={"timeout": BUSY_S})
+        return create_engine(url, pool_pre_ping=True, hide_parameters=True)
+    # Errors, which may be logged, do not show parameters: they may name a patient.
+    engine = create_engine(url, connect_args={"timeout": BUSY_S}, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:

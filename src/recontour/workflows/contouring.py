@@ -216,9 +216,11 @@ class Job:
         *,
         anyway: bool = False,
         salt_name: str | None = None,
+        called: str | None = None,
     ) -> Self:
         """Check what is wanted against a model.
 
+        called: what the output calls the model; None: its file's name.
         Raises: OrganError: the model does not contour an organ. NamesError: an organ would have
             several names in the output, two would have one, or a line is of an organ nobody knows.
         """
@@ -227,7 +229,7 @@ class Job:
         template.refuse_unsuitable(wanted)
         lineage = contourer.model.provenance.lineage
         author = Authorship(
-            model=f"{name_of(model)} ({lineage})",
+            model=f"{called or name_of(model)} ({lineage})",
             label=template.label,
             description=template.description,
             is_draft=True,

@@ -1,0 +1,181 @@
+"""Delete what a site keeps of patients: when its days are over, or because somebody asks.
+
+Files go first, rows after them in the same transaction: whoever is killed in between finds the rows
+again, and deletes the rest. The audit trail stays, and so does what a model has learnt.
+"""
+
+import logging
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy.orm import Session
+
+from recontour.cohort import Cohort
+from recontour.cohort.changes import remove
+from recontour.errors import SettingsError
+from recontour.service.audit import Event, audit
+from recontour.service.findings import NoSuchPatient, PatientInUse
+from recontour.service.folder import SiteFolder
+from recontour.service.settings import Site
+from recontour.service.store import (
+    RUNNING,
+    Approval,
+    Collected,
+    Draft,
+    Edit,
+    Job,
+    Series,
+    Store,
+    now,
+)
+
+DAY_S = 86_400.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What was deleted of a patient. cases: of cohorts that models learn from."""
+
+    series: int
+    drafts: int
+    approvals: int
+    cases: int
+
+
+def forget(site: Site, patient_id: str) -> Forgotten:
+    """Delete all that a site keeps of a patient, also the cases of its cohorts.
+
+    Raises: SettingsError: the site knows no such patient, or a job of the patient runs.
+    """
+    store = Store.of(site)
+    with store.begin() as session:
+        of_patient = select(Series).where(Series.patient_id == patient_id)
+        found = list(session.scalars(of_patient)) if patient_id else []
+        if not found:
+            raise SettingsError(NoSuchPatient(patient_id=patient_id))
+        running = _running(session, found)
+        if running:
+            raise SettingsError(PatientInUse(kind=running))
+        ids = [one.id for one in found]
+        drafts = _count(session, Draft.id, Draft.series_id.in_(ids))
+        cases = _forget_cases(session, site, ids)
+        approvals = _count(session, Approval.id, Approval.draft_id.in_(_drafts_of(ids)))
+        _delete(session, site, found, "forget")
+    return Forgotten(len(found), drafts, approvals, cases)
+
+
+def delete_expired(site: Site, store: Store) -> int:
+    """Delete the series whose rule keeps them no longer; return how many.
+
+    The days of a series begin with the last thing that happened to it. A structure set that came
+    back goes with the last CT of its study. Cases that models learn from stay.
+    """
+    days = {rule.name: rule.keep_days for rule in site.rules if rule.keep_days is not None}
+    if not days:
+        return 0
+    with store.begin() as session:
+        oldest = now() - min(days.values()) * DAY_S
+        possible = select(Series).where(Series.rule.in_(days), Series.last_at <= oldest)
+        ids = [one.id for one in session.scalars(possible)]
+    deleted = 0
+    for series_id in ids:
+        with store.begin() as session:
+            deleted += _delete_if_expired(session, site, series_id)
+    return deleted
+
+
+def _delete_if_expired(session: Session, site: Site, series_id: int) -> int:
+    series = session.get(Series, series_id)
+    rule = site.rule(series.rule) if series and series.rule else None
+    if series is None or rule is None or rule.keep_days is None:
+        return 0
+    together = [series, *_drawn_elsewhere(session, series)]
+    last = max(_last_happened(session, one) for one in together)
+    if now() - last < rule.keep_days * DAY_S or _running(session, together):
+        return 0
+    _delete(session, site, together, f"kept {rule.keep_days:g} days")
+    return len(together)
+
+
+def _drawn_elsewhere(session: Session, series: Series) -> Sequence[Series]:
+    """Return the structure sets of a study, if it has no other CT."""
+    of_study = select(Series).where(
+        Series.study_uid == series.study_uid,
+        Series.patient_id == series.patient_id,
+        Series.id != series.id,
+    )
+    others = list(session.scalars(of_study))
+    if not series.study_uid or any(one.modality != "RTSTRUCT" for one in others):
+        return ()
+    return others
+
+
+def _last_happened(session: Session, series: Series) -> float:
+    """Return when something happened to a series last."""
+    drafts = _drafts_of([series.id])
+    moments = [
+        select(func.max(Job.ended_at)).where(Job.series_id == series.id),
+        select(func.max(Job.made_at)).where(Job.series_id == series.id),
+        select(func.max(Draft.made_at)).where(Draft.series_id == series.id),
+        select(func.max(Edit.at)).where(Edit.draft_id.in_(drafts)),
+        select(func.max(Approval.approved_at)).where(Approval.draft_id.in_(drafts)),
+    ]
+    known = [session.scalar(moment) for moment in moments]
+    return max([series.last_at, *(one for one in known if one is not None)])
+
+
+def _running(session: Session, series: Iterable[Series]) -> str | None:
+    """Return the kind of a running job of some series; while we ask, none can begin."""
+    ids = [one.id for one in series]
+    jobs = select(Job).where(Job.series_id.in_(ids)).with_for_update()
+    kinds = [job.kind for job in session.scalars(jobs) if job.state == RUNNING]
+    return kinds[0] if kinds else None
+
+
+def _forget_cases(session: Session, site: Site, series_ids: Sequence[int]) -> int:
+    """Take a patient's cases out of the cohorts, unless a model learns from them just now.
+
+    Raises: SettingsError: one does.
+    """
+    approvals = select(Approval.id).where(Approval.draft_id.in_(_drafts_of(series_ids)))
+    mine = select(Collected.patient).where(Collected.approval_id.in_(approvals))
+    patients = set(session.scalars(mine))
+    collected = list(session.scalars(select(Collected).where(Collected.patient.in_(patients))))
+    if not collected:
+        return 0
+    if session.scalar(select(Job.id).where(Job.kind == "learn", Job.state == RUNNING)):
+        raise SettingsError(PatientInUse(kind="learn"))
+    folder = SiteFolder(site.folder)
+    for model in {one.model for one in collected}:
+        cohort = Cohort.open(folder.corrected(model))
+        cases = {one.case_id for one in collected if one.model == model}
+        left = [case for case in sorted(cases) if case in cohort]
+        if left:
+            remove(cohort.path, left)
+    for one in collected:
+        session.delete(one)
+    return len({(one.model, one.case_id) for one in collected})
+
+
+def _delete(session: Session, site: Site, series: Sequence[Series], why: str) -> None:
+    """Delete the files of some series, then their rows and what hangs on them."""
+    folder = SiteFolder(site.folder)
+    for one in series:
+        for place in (folder.received(one.uid), folder.drafts(one.uid), folder.approved(one.uid)):
+            if place.exists():
+                shutil.rmtree(place)
+        audit(session, Event.DELETED, "recontour", series=one, what=why)
+        session.delete(one)
+
+
+def _drafts_of(series_ids: Sequence[int]) -> Select[int]:
+    return select(Draft.id).where(Draft.series_id.in_(series_ids))
+
+
+def _count(session: Session, what: Any, where: ColumnElement[bool]) -> int:
+    return session.scalar(select(func.count(what)).where(where)) or 0

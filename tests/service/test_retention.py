@@ -1,0 +1,167 @@
+"""Deleting a patient's data: because somebody asks, or because its days are over."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+from tests.service.small_site import order, receive, small_site
+
+from recontour.errors import SettingsError
+from recontour.service import jobs, retention
+from recontour.service.folder import SiteFolder
+from recontour.service.loop.versions import add
+from recontour.service.retention import delete_expired, forget
+from recontour.service.settings import Site
+from recontour.service.store import (
+    Approval,
+    Audited,
+    Carried,
+    Collected,
+    Draft,
+    Edit,
+    Job,
+    Lock,
+    Series,
+    Store,
+    now,
+)
+
+DAY_S = 86_400.0
+NOTHING: dict[str, list[float]] = {}
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return small_site(tmp_path, keep_days=30)
+
+
+@pytest.fixture
+def tomorrow(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Let days pass."""
+    today = now()
+
+    def later(days: float) -> None:
+        monkeypatch.setattr(retention, "now", lambda: today + days * DAY_S)
+
+    return later
+
+
+@pytest.fixture
+def series(site: Site, store: Store, tmp_path: Path) -> Series:
+    """A series with a draft, an edit, an approved set and a case that a model learns from."""
+    folder = SiteFolder(site.folder)
+    with store.begin() as session:
+        series = receive(session, site, tmp_path)
+        jobs.done(session, order(session, series).id)
+        version = add(session, "north", file="x", sha256="x", state="in use")
+        draft = Draft(
+            series_id=series.id, generation=0, rule="all", model_id=version.id, folder="x",
+            sop_instance_uid="1.2", made_at=now(),
+        )  # fmt: skip
+        session.add(draft)
+        session.flush()
+        session.add(Lock(draft_id=draft.id, who="ann", until=now()))
+        edit = Edit(
+            draft_id=draft.id, number=1, organ="Lens_L", kind="brush", who="ann", at=now(),
+            before=NOTHING, after=NOTHING,
+        )  # fmt: skip
+        approval = Approval(
+            draft_id=draft.id, reviewer="ann", approved_at=now(), file="x", sop_instance_uid="1.3"
+        )
+        session.add_all([edit, approval])
+        session.flush()
+        collected = Collected(
+            approval_id=approval.id, model="north", case_id="c", patient="hash", is_aside=False,
+            at=now(),
+        )  # fmt: skip
+        session.add(collected)
+    for place in (folder.drafts(series.uid), folder.approved(series.uid)):
+        place.mkdir()
+        (place / "RS.dcm").touch()
+    return series
+
+
+def files(site: Site) -> list[Path]:
+    return [path for path in site.folder.glob("*/*/*") if path.is_file()]
+
+
+def rows(store: Store) -> dict[str, int]:
+    tables = (Series, Job, Draft, Approval, Edit, Lock, Carried, Collected)
+    with store.begin() as session:
+        return {table.__tablename__: session.query(table).count() for table in tables}
+
+
+def test_days_after_the_last_thing_that_happened_the_data_goes(
+    site: Site, store: Store, series: Series, tomorrow: Callable[[float], None]
+) -> None:
+    tomorrow(29.9)
+    assert delete_expired(site, store) == 0
+    with store.begin() as session:
+        session.scalars(select(Approval)).one().approved_at += 10 * DAY_S
+    tomorrow(39.9)
+    assert delete_expired(site, store) == 0
+    assert files(site)
+    tomorrow(40.1)
+    assert delete_expired(site, store) == 1
+    assert files(site) == []
+    left = rows(store)
+    assert left.pop("collected") == 1  # what a model learns from stays
+    assert set(left.values()) == {0}
+    with store.begin() as session:
+        deleted = session.scalars(select(Audited)).one()
+        assert (deleted.event, deleted.patient_id) == ("deleted", series.patient_id)
+
+
+def test_nothing_goes_while_a_job_runs(
+    site: Site, store: Store, series: Series, tomorrow: Callable[[float], None]
+) -> None:
+    with store.begin() as session:
+        job = order(session, series)
+        job.state = "running"
+    tomorrow(100)
+    assert delete_expired(site, store) == 0
+    with pytest.raises(SettingsError, match=r"a job \(contour\) of this patient is running"):
+        forget(site, series.patient_id)
+    assert files(site)
+
+
+def test_a_structure_set_that_came_back_goes_with_its_ct(
+    site: Site, store: Store, series: Series, tomorrow: Callable[[float], None]
+) -> None:
+    with store.begin() as session:
+        back = Series(
+            uid="1.2.3", study_uid=series.study_uid, patient_id=series.patient_id,
+            modality="RTSTRUCT", first_at=now(), last_at=now() + 5 * DAY_S,
+        )  # fmt: skip
+        session.add(back)
+    tomorrow(34.9)
+    assert delete_expired(site, store) == 0
+    tomorrow(35.1)
+    assert delete_expired(site, store) == 2
+
+
+def test_a_patient_is_forgotten_whole_except_for_the_audit_trail(
+    site: Site, store: Store, series: Series, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    removed: list[tuple[Path, list[str]]] = []
+
+    class Corrected(list[str]):
+        path = SiteFolder(site.folder).corrected("north")
+
+    monkeypatch.setattr("recontour.cohort.Cohort.open", lambda _path: Corrected(["c"]))
+    monkeypatch.setattr(retention, "remove", lambda path, cases: removed.append((path, cases)))
+    found = forget(site, series.patient_id)
+    assert (found.series, found.drafts, found.approvals, found.cases) == (1, 1, 1, 1)
+    assert removed == [(Corrected.path, ["c"])]
+    assert files(site) == []
+    assert set(rows(store).values()) == {0}
+    with pytest.raises(SettingsError, match="no data of a patient"):
+        forget(site, series.patient_id)
+
+
+def test_a_patient_without_an_id_is_nobody(site: Site, store: Store) -> None:
+    with store.begin() as session:
+        session.add(Series(uid="1", modality="CT", first_at=0.0, last_at=0.0))
+    with pytest.raises(SettingsError, match="no data of a patient"):
+        forget(site, "")
