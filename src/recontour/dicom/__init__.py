@@ -1,6 +1,7 @@
 """Read and write DICOM: CT series, RT structure sets, segmentations.
 
 one file      reading, plain, silence, decoding, pixels
+the network   received, requests
 a folder      folders, archive, copies, references, pairing, person, patient, spelling, pictures
 a CT          slices, padding, ct_checks, acquisition, passes, equipment, ct, writing
 contours      rtstruct_in, rtstruct_out, seg_in, seg_out

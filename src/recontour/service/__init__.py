@@ -9,6 +9,9 @@ folder      where a site keeps what
 store       what it knows beside the files: the tables of its database
 jobs        the queue
 audit       who did what
+watch       sees when a series is complete, and what becomes of it
+courier     sends what there is to send
+node/       what other machines send, and what is sent to them
 child       how the processes of a site begin and end
 serve       start them, start again what dies, end them
 retention   delete a patient's data

@@ -35,6 +35,11 @@ class SiteFolder:
     def _part(self, name: str) -> Path:
         return self.path / name
 
+    @property
+    def all_received(self) -> Path:
+        """Return the folder of all series that arrived."""
+        return self._part("received")
+
     def received(self, series_uid: str) -> Path:
         """Return the folder of the files of a series."""
         return self._part("received") / hashed(series_uid)

@@ -38,6 +38,7 @@ class Association(Table):
     """One call of another machine.
 
     how_ended: "released", "aborted" or "lost" (the receiver died); None while it is open.
+    unreadable: objects it brought of which not even the series could be told.
     """
 
     __tablename__ = "associations"
@@ -48,6 +49,7 @@ class Association(Table):
     opened_at: Mapped[float]
     ended_at: Mapped[float | None]
     how_ended: Mapped[str | None] = mapped_column(String(16))
+    unreadable: Mapped[int] = mapped_column(default=0)
 
 
 class Series(Table):
