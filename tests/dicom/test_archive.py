@@ -38,6 +38,7 @@ from recontour.dicom.findings import (
 )
 from recontour.errors import FaultError, NoSeriesError
 from recontour.findings import stored_words, words
+from recontour.geometry import Structure, StructureSet, trace
 
 
 def patient(folder: Path, seed: str) -> Path:
@@ -217,6 +218,21 @@ def test_a_model_s_own_draft_is_taken_last_and_told(tmp_path: Path) -> None:
     )
     (pair,) = read_archive(tmp_path).pairs
     assert pair.notes == ()
+
+
+@pytest.mark.parametrize(("status", "is_draft"), [("UNAPPROVED", True), ("APPROVED", False)])
+def test_a_draft_that_a_person_approved_is_none(
+    tmp_path: Path, status: str, is_draft: bool
+) -> None:
+    scan = make_scan(tmp_path / "ct")
+    contours = StructureSet((Structure("Brainstem", trace(block(scan.grid), scan.grid)),))
+    write_structure_set(tmp_path / "draft.dcm", contours, scan, Authorship("north"))
+    edit(
+        tmp_path / "draft.dcm",
+        lambda dataset: setattr(dataset, "ApprovalStatus", status),
+    )
+    (pair,) = read_archive(tmp_path).pairs
+    assert pair.structure_set.is_draft is is_draft
 
 
 def test_a_draft_is_known_as_a_segmentation_too_and_gives_way_to_a_person_s(tmp_path: Path) -> None:
