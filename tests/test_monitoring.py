@@ -236,3 +236,19 @@ def test_the_tolerances_of_limits_count(clinic: Clinic, tmp_path: Path) -> None:
         values.append(chart.values[-1])
     own, wide = values
     assert own < wide == 1
+
+
+def test_too_few_patients_are_explained(
+    clinic: Clinic, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """ROI names without a map are the usual reason: they are said, all of them once."""
+
+    def named_as_at_home(dataset: Dataset) -> None:
+        dataset.StructureSetROISequence[0].ROIName = "Stamm"
+
+    for path in clinic.approved.rglob("approved*.dcm"):
+        edit(path, named_as_at_home)
+    with pytest.raises(RecontourError, match="no organ is contoured in enough of 12 patients"):
+        monitor(clinic.drafts, clinic.approved, tmp_path / "out", baseline=8)
+    said = [record.getMessage() for record in caplog.records]
+    assert len([one for one in said if "map those that are organs with --names" in one]) == 1

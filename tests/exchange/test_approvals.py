@@ -267,3 +267,18 @@ def test_free_text_of_a_header_is_no_model(clinic: Clinic) -> None:
     change(clinic.drafts / "a1.dcm", described_by_a_person)
     notes = clinic.match().notes
     assert SeveralDraftModels(models=("a model", "north"), counts=(1, 1)) in notes
+
+
+@pytest.mark.parametrize("date", ["NOTADATE", "20261350", "99", "2026031 "])
+def test_what_is_no_date_has_no_place_in_time(clinic: Clinic, date: str) -> None:
+    for patient in "ab":
+        clinic.draft(patient, 1)
+        clinic.approve(patient, 2)
+
+    def undated(dataset: Dataset) -> None:
+        dataset.StructureSetDate = date
+
+    change(clinic.approved / "a" / "approved2.dcm", undated)
+    found = clinic.match()
+    assert len(found.pairs) == 1
+    assert "no date" in reasons(found)

@@ -3,6 +3,7 @@
 Files belong together by the UIDs they reference, never by their names or folders.
 """
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -65,6 +66,8 @@ UNKNOWN_KIND = "object of an unknown kind"
 MAKER = "recontour"
 DRAFT_SERIES = "recontour draft"
 NAMELESS = "a model"
+IS_DATE = re.compile("[0-9]{4}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])")
+IS_TIME = re.compile("[0-9]{2,6}([.][0-9]{1,6})?")
 
 HEADER_KEYWORDS = (
     "SpecificCharacterSet",
@@ -444,11 +447,15 @@ def _moment(
     day: str,
     hour: str,
 ) -> tuple[str, str]:
-    """Return a date and a time as 8 and 12 digits.
+    """Return a date and a time as 8 and 12 digits; empty if there is none that can be read.
 
     DICOM may leave out a time's last digits, and once had dots and colons.
     """
     date = text(header, day).replace(".", "")
     time = text(header, hour).replace(":", "")
+    if not IS_DATE.fullmatch(date):
+        return "", ""
+    if not IS_TIME.fullmatch(time):
+        return date, ""
     whole, _, fraction = time.partition(".")
-    return date, f"{whole:0<6}{fraction:0<6}" if time else ""
+    return date, f"{whole:0<6}{fraction:0<6}"

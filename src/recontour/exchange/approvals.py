@@ -28,6 +28,7 @@ from recontour.geometry import Grid
 from recontour.geometry.arrays import Mask
 from recontour.organs import match_drawn
 
+APPROVED = "the approved contours"
 LABEL = "case"  # before the hash that names a CT
 REASONS_SHOWN = 3  # in one line of an error
 
@@ -234,8 +235,7 @@ def _masks(
     table = match_drawn(drawn, user_map)
     unused = unused_names(table)
     if unused:
-        about = "the approved contours"
-        note(UnusedNames(model=about, roi_names=tuple(sorted(unused)), count=len(unused)))
+        note(UnusedNames(model=APPROVED, roi_names=tuple(sorted(unused)), count=len(unused)))
     return masks_of(drawn, table.mapped, grid, note)
 
 

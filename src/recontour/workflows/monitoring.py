@@ -31,11 +31,12 @@ from recontour.evaluation.limits import Limits, read_limits
 from recontour.evaluation.metrics import score
 from recontour.evaluation.monitor_page import MonitorHeader, write_monitor_page
 from recontour.evaluation.plotting import refuse_unplottable
-from recontour.exchange.approvals import UNREADABLE, match_approvals, read_both
+from recontour.exchange.approvals import APPROVED, UNREADABLE, match_approvals, read_both
 from recontour.exchange.findings import (
     ApprovalsMatched,
     NotMonitored,
     SeveralNotMonitored,
+    UnusedNames,
     WhyNotMonitored,
 )
 from recontour.files import whole_folder
@@ -169,10 +170,10 @@ def monitor(
     else:
         user_map = read_user_map(Path(names) if names else None, new_organs)
         watch = _approved(drafts, places[0], user_map, given, progress)
+        watch = replace(watch, findings=_names_once(watch.findings))
+    _tell(watch.findings)  # first, since they say why too few patients are left to chart
     found = _charted(watch, baseline, given.usual if given else None)
-    for finding in found.findings:
-        is_news = isinstance(finding, ApprovalsMatched | UnchangedDrafts | OrderOfImports)
-        log_finding(log, logging.INFO if is_news else logging.WARNING, finding)
+    _tell(found.findings[len(watch.findings) :])
     with whole_folder(out) as folder:
         write_points(folder / "points.csv", found.charts, found.cases)
         header = MonitorHeader(
@@ -184,6 +185,26 @@ def monitor(
         )
         write_monitor_page(folder / "report.html", found.charts, found.statements, header)
     return found
+
+
+def _names_once(findings: Iterable[Finding]) -> list[Finding]:
+    """Return findings with one for the unknown ROI names of all approved structure sets."""
+    names: set[str] = set()
+    once: list[Finding] = []
+    for one in findings:
+        if isinstance(one, UnusedNames):
+            names.update(one.roi_names)
+        else:
+            once.append(one)
+    if names:
+        once.append(UnusedNames(model=APPROVED, roi_names=tuple(sorted(names)), count=len(names)))
+    return once
+
+
+def _tell(findings: Iterable[Finding]) -> None:
+    for finding in findings:
+        is_news = isinstance(finding, ApprovalsMatched | UnchangedDrafts | OrderOfImports)
+        log_finding(log, logging.INFO if is_news else logging.WARNING, finding)
 
 
 def _grouped(findings: Iterable[Finding]) -> list[Finding]:
