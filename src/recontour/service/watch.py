@@ -24,9 +24,9 @@ from recontour.service.findings import NoRuleTakes
 from recontour.service.folder import SiteFolder
 from recontour.service.node.complete import Transfer, judge
 from recontour.service.node.findings import (
+    CountUnknown,
     LateSlices,
     NoScanOfStructures,
-    NotCounted,
     OtherCount,
 )
 from recontour.service.node.keeping import listed
@@ -150,7 +150,7 @@ class Watcher:
     def _against_count(self, series: Series, expected: int | None) -> Finding | None:
         source = self._site.node.query or ""
         if expected is None:
-            return NotCounted(source=source)
+            return CountUnknown(source=source)
         if expected == series.instances:
             return None
         return OtherCount(source=source, instances=series.instances, expected=expected)

@@ -66,7 +66,7 @@ def test_a_destination_that_is_away_is_tried_again(
 ) -> None:
     courier = Courier(sending, store)
     assert courier.do_all() == 1
-    assert (job(store).state, kind(store)) == (WAITING, "destination_away")
+    assert (job(store).state, kind(store)) == (WAITING, "destination_silent")
     due_now(store)
     with taking(archive):
         courier.do_all()

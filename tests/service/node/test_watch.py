@@ -155,7 +155,7 @@ def test_a_series_waits_for_the_count_of_the_archive(
     watcher = Watcher(asking, store, lambda _series: answers.pop(0))
     arrive(images(UID, 2))
     watcher.look()
-    assert (only(store, Series).state, kind(store)) == ("arriving", "not_counted")
+    assert (only(store, Series).state, kind(store)) == ("arriving", "count_unknown")
     watcher.look()
     assert (only(store, Series).state, kind(store)) == ("arriving", "other_count")
     watcher.look()

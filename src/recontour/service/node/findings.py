@@ -103,7 +103,7 @@ class NotKept(Finding):
 
 
 @finding
-class DatabaseAway(Finding):
+class NotWritten(Finding):
     """The site's database does not take what happened."""
 
     def sentence(self) -> str:
@@ -198,7 +198,7 @@ class OtherCount(Finding):
 
 
 @finding
-class NotCounted(Finding):
+class CountUnknown(Finding):
     """Another machine does not say how many images a series has."""
 
     source: FitToStore[str]
@@ -254,7 +254,7 @@ class NothingToSend(Finding):
 
 
 @finding
-class DestinationAway(Finding):
+class DestinationSilent(Finding):
     """A destination does not answer, or breaks off."""
 
     destination: FitToStore[str]

@@ -41,8 +41,8 @@ from recontour.service.node.arrivals import (
 )
 from recontour.service.node.commitment import note_report
 from recontour.service.node.findings import (
-    DatabaseAway,
     FoundAgain,
+    NotWritten,
     PortTaken,
     TwoModalities,
     UnknownCaller,
@@ -204,7 +204,7 @@ class Receiver:
                 try:
                     carrying = self._ledger.carry(call, received)
                 except NotWrittenError as error:
-                    raise RefusedError(OUT_OF_RESOURCES, DatabaseAway()) from error
+                    raise RefusedError(OUT_OF_RESOURCES, NotWritten()) from error
                 if carrying.modality != received.modality:
                     of = carrying.modality
                     raise RefusedError(NOT_UNDERSTOOD, TwoModalities(modality=of))

@@ -20,9 +20,9 @@ from recontour.dicom.received import EXPLICIT, IMPLICIT, Received
 from recontour.dicom.requests import Commitment, commitment_request, read_commitment
 from recontour.findings import Finding
 from recontour.service.node.findings import (
-    DestinationAway,
     DestinationRefuses,
     DestinationRejects,
+    DestinationSilent,
     KindRefused,
     NothingToSend,
 )
@@ -63,7 +63,7 @@ def store(our_title: str, destination: Destination, path: Path, sent: Received) 
         except (AttributeError, OSError, ValueError) as error:  # as pydicom and pynetdicom raise
             raise NotSentError(NothingToSend(path=path), may_pass=False) from error
         if "Status" not in answer:
-            raise NotSentError(DestinationAway(destination=destination.name), may_pass=True)
+            raise NotSentError(DestinationSilent(destination=destination.name), may_pass=True)
         status = int(answer.Status)
     if status not in (SUCCESS, THERE_ALREADY, *STORED_WITH_WARNING):
         refused = DestinationRefuses(destination=destination.name, status=status)
@@ -98,7 +98,7 @@ def ask_commitment(
             StorageCommitmentPushModelInstance,
         )
         if "Status" not in status:
-            raise NotSentError(DestinationAway(destination=destination.name), may_pass=True)
+            raise NotSentError(DestinationSilent(destination=destination.name), may_pass=True)
         if status.Status != SUCCESS:
             refused = DestinationRefuses(destination=destination.name, status=status.Status)
             raise NotSentError(refused, may_pass=True)
@@ -120,7 +120,7 @@ def echo(our_title: str, destination: Destination) -> Finding | None:
         with connected(ae, destination) as association:
             answer = association.send_c_echo()
             if "Status" not in answer or answer.Status != SUCCESS:
-                return DestinationAway(destination=destination.name)
+                return DestinationSilent(destination=destination.name)
     except NotSentError as error:
         return error.finding
     return None
@@ -148,7 +148,7 @@ def connected(
             tls_args=(tls, destination.address) if tls else None,
         )
     except OSError as error:  # its name is unknown
-        away = DestinationAway(destination=destination.name)
+        away = DestinationSilent(destination=destination.name)
         raise NotSentError(away, may_pass=True) from error
     if not association.is_established:
         raise _why_not(association, destination)
@@ -178,4 +178,4 @@ def _why_not(association: Association, destination: Destination) -> NotSentError
         return NotSentError(rejects, may_pass=answer.result == TRANSIENT)
     if association.rejected_contexts:
         return NotSentError(KindRefused(destination=name), may_pass=False)
-    return NotSentError(DestinationAway(destination=name), may_pass=True)
+    return NotSentError(DestinationSilent(destination=name), may_pass=True)
