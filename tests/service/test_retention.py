@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import select
+from tests.conftest import fill
 from tests.service.small_site import order, receive, small_site
 
+from recontour.cohort import Cohort
+from recontour.cohort.patients import salt_for
 from recontour.errors import SettingsError
 from recontour.service import jobs, retention
 from recontour.service.folder import SiteFolder
@@ -158,6 +161,20 @@ def test_a_patient_is_forgotten_whole_except_for_the_audit_trail(
     assert set(rows(store).values()) == {0}
     with pytest.raises(SettingsError, match="no data of a patient"):
         forget(site, series.patient_id)
+
+
+def test_a_patient_s_cases_are_forgotten_when_the_series_have_gone_before(
+    site: Site, store: Store
+) -> None:
+    cohort = fill(Cohort.open_or_create(SiteFolder(site.folder).corrected("north"), "site"), 2)
+    of_nobody, of_patient = cohort.case_ids
+    key = salt_for(cohort.path).key("MRN-1")
+    with store.begin() as session:
+        for case_id, patient in ((of_nobody, "another"), (of_patient, key)):
+            of_case = {"case_id": case_id, "patient": patient, "at": now()}
+            session.add(Collected(model="north", is_aside=False, **of_case))
+    assert forget(site, "MRN-1").cases == 1
+    assert cohort.case_ids == (of_nobody,)
 
 
 def test_a_patient_without_an_id_is_nobody(site: Site, store: Store) -> None:

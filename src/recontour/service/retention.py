@@ -19,6 +19,7 @@ from recontour.errors import SettingsError
 from recontour.service.audit import Event, audit
 from recontour.service.findings import NoSuchPatient, PatientInUse
 from recontour.service.folder import SiteFolder
+from recontour.service.loop.collect import cases_of_patient
 from recontour.service.settings import Site
 from recontour.service.store import (
     RUNNING,
@@ -56,14 +57,15 @@ def forget(site: Site, patient_id: str) -> Forgotten:
     with store.begin() as session:
         of_patient = select(Series).where(Series.patient_id == patient_id)
         found = list(session.scalars(of_patient)) if patient_id else []
-        if not found:
+        ids = [one.id for one in found]
+        collected = _collected(session, site, patient_id, ids)
+        if not found and not collected:
             raise SettingsError(NoSuchPatient(patient_id=patient_id))
         running = _running(session, found)
         if running:
             raise SettingsError(PatientInUse(kind=running))
-        ids = [one.id for one in found]
         drafts = _count(session, Draft.id, Draft.series_id.in_(ids))
-        cases = _forget_cases(session, site, ids)
+        cases = _forget_cases(session, site, collected)
         approvals = _count(session, Approval.id, Approval.draft_id.in_(_drafts_of(ids)))
         _delete(session, site, found, "forget")
     return Forgotten(len(found), drafts, approvals, cases)
@@ -137,15 +139,26 @@ def _running(session: Session, series: Iterable[Series]) -> str | None:
     return kinds[0] if kinds else None
 
 
-def _forget_cases(session: Session, site: Site, series_ids: Sequence[int]) -> int:
+def _collected(
+    session: Session,
+    site: Site,
+    patient_id: str,
+    series_ids: Sequence[int],
+) -> list[Collected]:
+    """Return the cases of a patient: by the patient's ID, and those drawn on the series."""
+    approvals = select(Approval.id).where(Approval.draft_id.in_(_drafts_of(series_ids)))
+    mine = select(Collected.patient).where(Collected.approval_id.in_(approvals))
+    patients = set(session.scalars(mine))
+    if patient_id:
+        patients |= {one.patient for one in cases_of_patient(session, site, patient_id)}
+    return list(session.scalars(select(Collected).where(Collected.patient.in_(patients))))
+
+
+def _forget_cases(session: Session, site: Site, collected: Sequence[Collected]) -> int:
     """Take a patient's cases out of the cohorts, unless a model learns from them just now.
 
     Raises: SettingsError: one does.
     """
-    approvals = select(Approval.id).where(Approval.draft_id.in_(_drafts_of(series_ids)))
-    mine = select(Collected.patient).where(Collected.approval_id.in_(approvals))
-    patients = set(session.scalars(mine))
-    collected = list(session.scalars(select(Collected).where(Collected.patient.in_(patients))))
     if not collected:
         return 0
     if session.scalar(select(Job.id).where(Job.kind == "learn", Job.state == RUNNING)):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
-from tests.journeys.conftest import write_patient
+from tests.journeys.conftest import PATIENT_ID, write_patient
 
 from recontour.cohort import Cohort
 from recontour.dicom import read_archive
@@ -16,14 +16,16 @@ from recontour.service.folder import SiteFolder
 from recontour.service.loop import versions
 from recontour.service.loop.collect import (
     _fate,
+    cases_of_patient,
     collect_approval,
     collect_returned,
+    note_returned,
     part_of,
 )
 from recontour.service.loop.due import corrected
 from recontour.service.loop.findings import NotReviewed
 from recontour.service.settings import LoopSettings, Site
-from recontour.service.store import Approval, Collected, Draft, Series, Store, now
+from recontour.service.store import TAKEN, Approval, Collected, Draft, Job, Series, Store, now
 
 ROI_NAMES = ("HIRNSTAMM", "Linse links")  # no organ's by itself
 CALLED = dict(zip(("Brainstem", "Lens_L"), ROI_NAMES, strict=True))
@@ -186,6 +188,35 @@ def test_a_structure_set_that_came_back_counts_if_it_is_approved(
     monkeypatch.setattr("recontour.service.loop.collect.read_archive", as_approved)
     case_id = collect_returned(registered, store, series_id)
     assert [row.case_id for row in rows(store)] == ([case_id] if is_approved else [])
+
+
+def test_a_structure_set_that_came_back_is_looked_at_once_and_again_if_more_comes(
+    registered: Site, store: Store, tmp_path: Path
+) -> None:
+    with store.begin() as session:
+        series = received(session, registered, tmp_path, 1, "RTSTRUCT")
+        note_returned(session)
+        assert session.query(Job).count() == 0  # its CT is not known yet
+        series.state = TAKEN
+        for expected in (1, 1):
+            note_returned(session)
+            assert session.query(Job).count() == expected
+        series.last_at = now()
+        note_returned(session)
+        assert session.query(Job).count() == 2
+
+
+def test_a_patient_s_cases_are_found_by_the_id_alone(
+    registered: Site, store: Store, tmp_path: Path
+) -> None:
+    for number in (1, 2):
+        with store.begin() as session:
+            approval_id = approved(session, registered, tmp_path, number)
+        case_id = collect_approval(registered, store, approval_id)
+    with store.begin() as session:
+        found = cases_of_patient(session, registered, f"{PATIENT_ID}2")
+        assert [one.case_id for one in found] == [case_id]
+        assert cases_of_patient(session, registered, "nobody") == []
 
 
 def test_the_share_aside_is_always_near_and_a_patient_keeps_their_fate() -> None:

@@ -17,12 +17,24 @@ from sqlalchemy.orm import Session
 
 from recontour.cohort import Case, Cohort
 from recontour.cohort.importing import import_archive
+from recontour.cohort.patients import salt_if_any
 from recontour.dicom import Archive, StructureSetFile, read_archive
 from recontour.errors import CohortError
+from recontour.service import jobs
 from recontour.service.folder import SiteFolder
 from recontour.service.loop.findings import NotCollected, NotReviewed
 from recontour.service.settings import Site
-from recontour.service.store import Approval, Collected, Draft, ModelVersion, Series, Store, now
+from recontour.service.store import (
+    TAKEN,
+    Approval,
+    Collected,
+    Draft,
+    Job,
+    ModelVersion,
+    Series,
+    Store,
+    now,
+)
 
 CENTRE = "site"  # whose cases they are, in names of cases, models and reports
 
@@ -191,6 +203,29 @@ def _lot(patient: str) -> float:
     """
     digest = sha256(f"aside {patient}".encode()).digest()
     return int.from_bytes(digest[:8]) / 2**64
+
+
+def cases_of_patient(session: Session, site: Site, patient_id: str) -> list[Collected]:
+    """Return what was collected of a patient, also where the series themselves have gone since."""
+    found = []
+    for row in session.scalars(select(Collected)):
+        salt = salt_if_any(SiteFolder(site.folder).corrected(row.model))
+        if salt and row.patient == salt.key(patient_id):
+            found.append(row)
+    return found
+
+
+def note_returned(session: Session) -> None:
+    """Put the jobs that collect the structure sets that came back from elsewhere."""
+    is_noted = select(Job.id).where(
+        Job.kind == "collect", Job.series_id == Series.id, Job.made_at >= Series.last_at
+    )
+    came_back = select(Series).where(
+        Series.modality == "RTSTRUCT", Series.state == TAKEN, ~is_noted.exists()
+    )
+    for series in session.scalars(came_back):
+        key = f"collect series {series.id} of {series.last_at}"
+        jobs.put(session, "collect", key, {"series": series.id}, series_id=series.id)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from recontour.findings import Finding, Unexpected, log_finding
 from recontour.service import jobs
 from recontour.service.child import Ending, begin_child
 from recontour.service.jobs import Claimed
-from recontour.service.loop.collect import collect_approval, collect_returned
+from recontour.service.loop.collect import collect_approval, collect_returned, note_returned
 from recontour.service.loop.due import learn_if_due
 from recontour.service.loop.learn import learn
 from recontour.service.settings import Site
@@ -47,6 +47,8 @@ def main() -> None:
 
 def do_next(site: Site, store: Store, ending: Ending) -> bool:
     """Do the next job; return False if there is none."""
+    with store.begin() as session:
+        note_returned(session)
     for kind in KINDS:
         with store.begin() as session:
             claimed = jobs.claim(session, kind, os.getpid())
