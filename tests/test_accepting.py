@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import html
 import json
 import shutil
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from tests.network.test_heads import child_of
 from recontour import accept, load_model, words
 from recontour.cli.main import main
 from recontour.cohort import Cohort
+from recontour.cohort.findings import UnknownPatients
 from recontour.contouring.contourer import Contourer
 from recontour.errors import CohortError, RecontourError, SettingsError
 from recontour.evaluation.gate import Decision, Reason
@@ -336,3 +338,20 @@ def test_outputs_are_never_replaced(
             )
         assert "exists" in words(refused.value.finding)
     assert (tmp_path / "joined").read_text() == "mine"
+
+
+@pytest.mark.usefixtures("drawn")
+def test_the_report_repeats_what_the_models_say_of_themselves(
+    west: Cohort, model: Model, candidate: Path, tmp_path: Path
+) -> None:
+    said = "Learnt from two centres <by intent>."
+    provenance = replace(model.provenance, notices=(said,))
+    save_model(replace(model, provenance=provenance), tmp_path / "in_use.safetensors")
+
+    found = accept(west.path, candidate, tmp_path / "out", against=tmp_path / "in_use.safetensors")
+
+    assert found.notices == (said,)
+    assert html.escape(said) in (tmp_path / "out" / "report.html").read_text()
+    decision = json.loads((tmp_path / "out" / "decision.json").read_text())
+    assert decision["notices"] == [said]
+    assert UnknownPatients(unknown=8, cts=8) in found.warnings

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -141,7 +142,8 @@ def test_an_organ_that_a_draft_lacks_scores_nothing(clinic: Clinic, tmp_path: Pa
 
 
 def test_a_model_is_replayed_on_cohorts(model: Model, tmp_path: Path) -> None:
-    save_model(model, tmp_path / "model.safetensors")
+    provenance = replace(model.provenance, notices=("All of this is synthetic.",))
+    save_model(replace(model, provenance=provenance), tmp_path / "model.safetensors")
     cohorts = []
     for name, growth in (("early", 0), ("late", 1)):
         cohort = Cohort.open_or_create(tmp_path / name, name)
@@ -153,6 +155,7 @@ def test_a_model_is_replayed_on_cohorts(model: Model, tmp_path: Path) -> None:
     assert found.watched == 6
     assert (tmp_path / "out" / "report.html").is_file()
     assert not any(isinstance(one, PatientsLeftOut) for one in found.findings)
+    assert "All of this is synthetic." in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_a_patient_counts_once(clinic: Clinic, tmp_path: Path) -> None:

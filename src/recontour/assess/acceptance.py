@@ -156,6 +156,7 @@ class Acceptance:
         images: The images it was tested on.
         not_counted: By case, why it was left out.
         warnings: What a reader must know first.
+        notices: What the cohort and the models say of themselves, such as that all is synthetic.
         per_organ: The model that was written organ by organ; None without one.
 
     Examples:
@@ -179,6 +180,7 @@ class Acceptance:
     images: Images
     not_counted: Mapping[str, str]
     warnings: tuple[Finding, ...]
+    notices: tuple[str, ...] = ()
     per_organ: JudgedModel | None = None
 
     @property
@@ -363,6 +365,7 @@ def decision_facts(found: Acceptance) -> dict[str, object]:
         "images": found.images,
         "not_counted": found.not_counted,
         "warnings": [stored_words(one) for one in found.warnings],
+        "notices": found.notices,
     }
     plain = _plain(facts)
     assert isinstance(plain, dict)

@@ -62,7 +62,7 @@ def write_acceptance_page(path: Path, found: Acceptance, overlays_of: OverlaysOf
         "found": found,
         "models": names,
         "colours": colour_of(names),
-        "notices": list(map(as_notice, found.warnings)),
+        "notices": [*map(as_notice, found.warnings), *found.notices],
         "rows": [_row(one) for one in found.organs],
         "groups": {one.value: organs for one, organs in found.by_decision.items()},
         "from_parent": found.from_parent,

@@ -69,6 +69,22 @@ def phantom_warnings(
     return tuple(warnings)
 
 
+def notices_to_repeat(
+    cohort: Cohort,
+    cases: Sequence[Case],
+    models: Iterable[Model],
+) -> tuple[str, ...]:
+    """Return what a cohort and models say of themselves, each notice once.
+
+    For example that the patients are synthetic, or that a model was joined of two. cases: those of
+    the cohort that are used.
+    """
+    notices = list(notices_of(cohort.notices, cases))
+    for model in models:
+        notices += model.provenance.notices
+    return tuple(dict.fromkeys(notices))
+
+
 def same_as_reference(scores: Iterable[CaseScore], names: Iterable[str]) -> tuple[Finding, ...]:
     """Warn of contours from elsewhere that are the reference itself. names: as in the scores."""
     is_same: dict[str, dict[str, bool]] = {name: {} for name in names}

@@ -31,7 +31,8 @@ class MonitorHeader:
 
     cases: the patients, in the order of time. baseline: how many of them say what is usual; 0 if
     that came from a file. unchanged: how many approved sets are the drafts. is_replay: a model's
-    contours of cohorts stand for the drafts. notices: what a reader must know first.
+    contours of cohorts stand for the drafts. notices: what a reader must know first. said_before:
+    what the model and the cohorts say of themselves.
     """
 
     baseline: int
@@ -39,6 +40,7 @@ class MonitorHeader:
     unchanged: int | None
     is_replay: bool
     notices: Sequence[Finding] = ()
+    said_before: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ def write_monitor_page(
         sections.append(_Section(statement.organ or "", has_drifted, said, picture))
     contents = {
         "header": header,
-        "notices": list(map(as_notice, header.notices)),
+        "notices": [*map(as_notice, header.notices), *header.said_before],
         "sections": sections,
         "drifted": [one for one in sections if one.has_drifted],
         "watched": len(header.cases) - header.baseline,

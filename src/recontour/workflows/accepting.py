@@ -21,10 +21,16 @@ from recontour.assess.acceptance import (
     write_model_offsets,
 )
 from recontour.assess.acceptance_page import write_acceptance_page
-from recontour.assess.caveats import phantom_warnings, trained_on, trained_on_warnings
+from recontour.assess.caveats import (
+    notices_to_repeat,
+    phantom_warnings,
+    trained_on,
+    trained_on_warnings,
+)
 from recontour.assess.other_sides import sides_exchanged
 from recontour.cohort import Case, Cohort, patient_names
 from recontour.cohort.doubts import cohort_warnings
+from recontour.cohort.patients import doubt
 from recontour.errors import CohortError, SettingsError
 from recontour.evaluation import write_scores
 from recontour.evaluation.figures import Overlay, OverlaysOf
@@ -139,6 +145,7 @@ def accept(
         found,
         not_counted=not_counted,
         warnings=(*warnings, *found.warnings),
+        notices=notices_to_repeat(opened, cases, models.values()),
     )
     in_use, replacing = models.values()
     joined = _joined(in_use, replacing, found) if joined_path else None
@@ -278,6 +285,9 @@ def _warnings(
         found.append(NotCounted(cases=tuple(not_counted), of=len(cases)))
     found += cohort_warnings(cohort, counted)
     found += trained_on_warnings(models, counted, cohort.centre)
+    unsure = doubt(counted)
+    if unsure:
+        found.append(unsure)
     return found
 
 

@@ -11,11 +11,16 @@ from recontour.assess.case_offsets import (
     offsets_of_case,
     values_by_trait,
 )
-from recontour.assess.caveats import phantom_warnings, trained_on_warnings
+from recontour.assess.caveats import (
+    notices_to_repeat,
+    phantom_warnings,
+    trained_on_warnings,
+)
 from recontour.assess.pictures import Planes
 from recontour.assess.protocol_page import PageOf, write_protocol_page
 from recontour.cohort import Case, Cohort, by_patient, patient_names
 from recontour.cohort.doubts import cohort_warnings, draft_warnings
+from recontour.cohort.patients import doubt
 from recontour.contouring.contourer import Contourer
 from recontour.errors import CohortError, OrganError
 from recontour.evaluation.consistency import Suspect, suspects
@@ -163,7 +168,8 @@ def compare(
     with whole_folder(out) as folder:
         write_offsets(folder / "offsets.csv", rows)
         write_differences(folder / "differences.csv", comparison.differences)
-        page = _page(comparison, name, loaded)
+        notices = notices_to_repeat(opened, cases, [loaded])
+        page = _page(comparison, name, notices)
         write_protocol_page(folder / "report.html", page, overlays)
     return comparison
 
@@ -197,7 +203,7 @@ def _compared(
     )
 
 
-def _page(comparison: ProtocolComparison, name: str, model: Model) -> PageOf:
+def _page(comparison: ProtocolComparison, name: str, notices: Sequence[str]) -> PageOf:
     """Return what the page of a comparison shows. name: the model's."""
     return PageOf(
         centre=comparison.centre,
@@ -213,7 +219,7 @@ def _page(comparison: ProtocolComparison, name: str, model: Model) -> PageOf:
         doubts=comparison.doubts,
         rows=comparison.offsets,
         warnings=comparison.warnings,
-        notices=model.provenance.notices,
+        notices=notices,
     )
 
 
@@ -248,12 +254,16 @@ def _warnings(
 ) -> list[Finding]:
     """Return what speaks against comparing these cases with the model's contours."""
     models = {name: model}
-    return [
+    warnings: list[Finding] = [
         *cohort_warnings(cohort, cases),
         *draft_warnings(list(cohort)),
         *phantom_warnings(models, cohort, cases),
         *trained_on_warnings(models, cases, cohort.centre),
     ]
+    unsure = doubt(cases)
+    if unsure:
+        warnings.append(unsure)
+    return warnings
 
 
 def _warnings_of_home(

@@ -11,13 +11,14 @@ from pathlib import Path
 from types import MappingProxyType
 
 from recontour.assess.caveats import (
+    notices_to_repeat,
     phantom_warnings,
     same_as_reference,
     trained_on,
     trained_on_warnings,
 )
 from recontour.assess.other_sides import sides_exchanged
-from recontour.cohort import Case, Cohort, notices_of, patient_names
+from recontour.cohort import Case, Cohort, patient_names
 from recontour.cohort.doubts import cohort_warnings, draft_warnings
 from recontour.cohort.patients import doubt
 from recontour.errors import OrganError, SettingsError
@@ -337,9 +338,7 @@ def _notices(
     unsure = doubt(cases)
     if unsure:
         notices.append(as_notice(unsure))
-    notices += notices_of(cohort.notices, cases)
-    for model in models.values():
-        notices += model.provenance.notices
+    notices += notices_to_repeat(cohort, cases, models.values())
     return tuple(dict.fromkeys(notices))
 
 

@@ -104,11 +104,15 @@ class Monitored:
 
 @dataclass(frozen=True, slots=True)
 class _Watch:
-    """Patients in the order of time, before they are charted."""
+    """Patients in the order of time, before they are charted.
+
+    said_before: what the model and the cohorts say of themselves.
+    """
 
     patients: Sequence[Patient]
     unchanged: int | None
     findings: Sequence[Finding]
+    said_before: tuple[str, ...] = ()
 
 
 def monitor(
@@ -182,6 +186,7 @@ def monitor(
             unchanged=found.unchanged,
             is_replay=found.unchanged is None,
             notices=_grouped(found.findings),
+            said_before=watch.said_before,
         )
         write_monitor_page(folder / "report.html", found.charts, found.statements, header)
     return found
@@ -375,7 +380,7 @@ def _replayed(
     progress: Progress,
 ) -> _Watch:
     """Measure what a model would have drafted of the cases of cohorts, the oldest first."""
-    from recontour.assess.caveats import phantom_warnings, trained_on
+    from recontour.assess.caveats import notices_to_repeat, phantom_warnings, trained_on
     from recontour.network import load_model, name_of
     from recontour.network.model import sha256_of
 
@@ -385,6 +390,7 @@ def _replayed(
     if limits and limits.model_sha256 != sha256_of(model.network):
         findings.append(LimitsOfAnotherModel())
     cases: list[Case] = []
+    said_before: list[str] = []
     for place in places:
         cohort = Cohort.open(place)
         own = _in_order(cohort)
@@ -397,11 +403,13 @@ def _replayed(
         findings += draft_warnings(unseen)
         findings += phantom_warnings({name: model}, cohort, unseen)
         cases += unseen
+        said_before += notices_to_repeat(cohort, unseen, [model])
     findings.append(OrderOfImports(cohorts=len(places)))
     tolerances_mm = limits.tolerances_mm if limits else {}
     measured_again = list(drawn_again(model, cases, tolerances_mm, progress))
     persons = _persons(measured_again, patient_names(cases), findings.append)
-    return _Watch(persons, None, tuple(dict.fromkeys(findings)))
+    once = tuple(dict.fromkeys(findings))
+    return _Watch(persons, None, once, tuple(dict.fromkeys(said_before)))
 
 
 def _in_order(cohort: Cohort) -> list[Case]:
