@@ -4,7 +4,6 @@ import logging
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,7 +30,13 @@ from recontour.evaluation.limits import Limits, read_limits
 from recontour.evaluation.metrics import score
 from recontour.evaluation.monitor_page import MonitorHeader, write_monitor_page
 from recontour.evaluation.plotting import refuse_unplottable
-from recontour.exchange.approvals import APPROVED, UNREADABLE, match_approvals, read_both
+from recontour.exchange.approvals import (
+    APPROVED,
+    UNREADABLE,
+    Approval,
+    match_approvals,
+    read_both,
+)
 from recontour.exchange.findings import (
     ApprovalsMatched,
     NotMonitored,
@@ -294,6 +299,17 @@ def measured(
 # Drafts and approved contours
 
 
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """A draft beside what was approved of it. person: whose CT it is. drafted, approved: organs."""
+
+    patient: Patient
+    person: str
+    drafted: frozenset[str]
+    approved: frozenset[str]
+    is_unchanged: bool
+
+
 def _approved(
     drafts: Path,
     approved: Path,
@@ -306,47 +322,67 @@ def _approved(
     findings = [*matched.notes, *matched.left_out]
     if limits:
         findings.append(UncheckedLimits())
-    patients: list[Patient] = []
-    missed: dict[str, list[str]] = {}
-    person_of: dict[str, str] = {}
-    not_approved: Counter[str] = Counter()
-    drafted: set[str] = set()
-    unchanged = 0
-    total = len(matched.pairs)
     tolerances_mm = limits.tolerances_mm if limits else {}
+    compared: list[_Compared] = []
+    total = len(matched.pairs)
     for done, pair in enumerate(matched.pairs):
         progress("comparing", done, total, pair.case)
-        odd: list[Finding] = []
         try:
-            both = read_both(pair, user_map, odd.append)
+            compared.append(_compared(pair, user_map, tolerances_mm, findings.append))
         except UNREADABLE as error:
             findings.append(replace(error.finding, case=pair.case))
-            continue
-        findings += [replace(one, case=pair.case) for one in odd]
-        unchanged += both.is_unchanged
-        drafted.update(both.drafted)
-        not_approved.update(organ for organ in both.drafted if organ not in both.approved)
-        shared = [organ for organ in both.approved if organ in both.drafted]
-        person_of[pair.case] = pair.patient_id or pair.case
-        missed[pair.case] = [organ for organ in both.approved if organ not in both.drafted]
-        of_patient = {}
-        for organ in shared:
-            approved_mask, draft_mask = both.approved[organ], both.drafted[organ]
-            tolerance_mm = tolerances_mm.get(organ)
-            of_patient[organ] = measured(
-                approved_mask, draft_mask, organ, both.grid, tolerance_mm=tolerance_mm
-            )
-        patients.append(Patient(pair.case, of_patient))
     progress("comparing", total, total, "")
-    missing = {case: drafted.intersection(organs) for case, organs in missed.items()}
-    with_missed = [_with_missed(patient, missing[patient.case]) for patient in patients]
-    not_drafted = Counter(chain.from_iterable(missing.values()))
+    return _watched(compared, findings)
+
+
+def _compared(
+    pair: Approval,
+    user_map: Mapping[str, str],
+    tolerances_mm: Mapping[str, float],
+    note: Note,
+) -> _Compared:
+    """Read a draft and what was approved of it, and measure the organs that both have.
+
+    Raises: one of `UNREADABLE`: a file cannot be used.
+    """
+    odd: list[Finding] = []
+    both = read_both(pair, user_map, odd.append)
+    for one in odd:
+        note(replace(one, case=pair.case))
+    of_patient = {}
+    for organ, mask in both.approved.items():
+        if organ in both.drafted:
+            draft = both.drafted[organ]
+            tolerance_mm = tolerances_mm.get(organ)
+            of_patient[organ] = measured(mask, draft, organ, both.grid, tolerance_mm=tolerance_mm)
+    return _Compared(
+        patient=Patient(pair.case, of_patient),
+        person=pair.patient_id or pair.case,
+        drafted=frozenset(both.drafted),
+        approved=frozenset(both.approved),
+        is_unchanged=both.is_unchanged,
+    )
+
+
+def _watched(compared: Sequence[_Compared], findings: list[Finding]) -> _Watch:
+    """Return the patients to watch. An organ that other drafts have is missed by one without it."""
+    drafted = frozenset[str]().union(*(one.drafted for one in compared))
+    not_approved: Counter[str] = Counter()
+    not_drafted: Counter[str] = Counter()
+    patients: list[Patient] = []
+    for one in compared:
+        missed = drafted & one.approved - one.drafted
+        not_approved.update(one.drafted - one.approved)
+        not_drafted.update(missed)
+        patients.append(_with_missed(one.patient, missed))
     for kind, counted in ((OrgansNotApproved, not_approved), (OrgansNotDrafted, not_drafted)):
         if counted:
             organs, counts = zip(*sorted(counted.items()), strict=True)
             findings.append(kind(organs=organs, counts=counts))
+    unchanged = sum(one.is_unchanged for one in compared)
     findings.append(UnchangedDrafts(unchanged=unchanged, of=len(patients)))
-    persons = _persons(with_missed, person_of, findings.append)
+    person_of = {one.patient.case: one.person for one in compared}
+    persons = _persons(patients, person_of, findings.append)
     return _Watch(persons, unchanged, findings)
 
 
