@@ -46,8 +46,9 @@ from recontour.evaluation.differences import (
 )
 from recontour.evaluation.images import image_differences, may_move_contours
 from recontour.geometry.offsets import SIDES, Measure, offsets
-from recontour.network.baseline import Spread, Spreads, spread_of
+from recontour.network.baseline import Spreads
 from recontour.network.image_traits import ImageTrait, ImageTraits, image_traits
+from recontour.network.spread import Spread, spread_of
 
 ITERATIONS = 3000
 PATIENTS = 8  # of a comparison
@@ -103,7 +104,7 @@ class Home:
         for trait, values in group.images_of(group.patients).items():
             spread = spread_of(values)
             if spread:
-                self.image[trait] = spread
+                self.image[trait] = spread.rounded()
 
     def stated(self, group: Group, patients: Sequence[str]) -> tuple[list[Difference], bool]:
         """Return what is stated of some patients, and whether it may be the images'."""
@@ -117,7 +118,7 @@ def _spreads(by_measure: Mapping[Measure, Mapping[str, float]]) -> dict[Measure,
     for measure, values in by_measure.items():
         spread = spread_of(values.values())
         if spread:
-            spreads[measure] = spread
+            spreads[measure] = spread.rounded()
     return spreads
 
 
@@ -257,7 +258,7 @@ def _by_name(found: Sequence[Difference]) -> dict[tuple[str, Measure], float]:
 def consistency(home: Home, target: Group, source: Group, draws: int) -> dict[str, float]:
     """Return how often cords of the source among those of a target are found."""
     rng = np.random.default_rng(5)
-    donors = _cords(source)
+    donors = cords(source)
     found = false = others = 0
     for _ in range(draws):
         ten = drawn(rng, target, 10)
@@ -282,7 +283,7 @@ def consistency(home: Home, target: Group, source: Group, draws: int) -> dict[st
     }
 
 
-def _cords(group: Group) -> list[PatientOffsets]:
+def cords(group: Group) -> list[PatientOffsets]:
     rows = group.rows_of(group.patients)
     return [row for row in rows if row.organ == "SpinalCord" and "around" in row.offsets]
 

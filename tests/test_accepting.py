@@ -125,7 +125,7 @@ def test_the_files_say_the_same(
     assert about["organs"][1]["reason"] == "missed more often"
     limits = json.loads((tmp_path / "out" / "limits.json").read_text())
     assert limits["model_sha256"] == found.candidate.sha256
-    assert limits["organs"]["Brainstem"]["dsc"] == {"mean": 1.0, "sd": 0.0, "n": 8}
+    assert limits["organs"]["Brainstem"]["dsc"] == {"mean": 1.0, "sd": 0.0, "patients": 8}
     assert limits["tolerances_mm"] == {"Brainstem": 1.5, "Lens_L": 0.98, "Lens_R": 0.98}
     assert read_limits(tmp_path / "out" / "limits.json").tolerances_mm == limits["tolerances_mm"]
     assert limits["organs"]["Lens_L"]["dsc"]["mean"] == 0.0

@@ -87,7 +87,10 @@ def test_the_exit_code_says_whether_there_is_an_alarm(
 
 def test_limits_of_an_acceptance_replace_the_baseline(clinic: Clinic, tmp_path: Path) -> None:
     limits = tmp_path / "limits.json"
-    usual = {"dsc": {"mean": 0.95, "sd": 0.05, "n": 12}, "hd95": {"mean": 1, "sd": 1, "n": 12}}
+    usual = {
+        "dsc": {"mean": 0.95, "sd": 0.05, "patients": 12},
+        "hd95": {"mean": 1, "sd": 1, "patients": 12},
+    }
     organs = {"Brainstem": usual}
     limits.write_text(json.dumps({"model_sha256": "0" * 64, "organs": organs, "made": "today"}))
     found = monitor(clinic.drafts, clinic.approved, tmp_path / "out", limits=limits)
@@ -193,7 +196,7 @@ def test_a_replayed_patient_counts_once(model: Model, tmp_path: Path) -> None:
 
 def test_limits_of_other_organs_are_refused(clinic: Clinic, tmp_path: Path) -> None:
     limits = tmp_path / "limits.json"
-    organs = {"Lens_L": {"dsc": {"mean": 0.9, "sd": 0.05, "n": 12}}}
+    organs = {"Lens_L": {"dsc": {"mean": 0.9, "sd": 0.05, "patients": 12}}}
     limits.write_text(json.dumps({"model_sha256": "0" * 64, "organs": organs}))
     with pytest.raises(RecontourError) as caught:
         monitor(clinic.drafts, clinic.approved, tmp_path / "out", limits=limits, baseline=1)
@@ -228,7 +231,7 @@ def test_only_what_needs_a_look_is_a_warning(
 
 
 def test_the_tolerances_of_limits_count(clinic: Clinic, tmp_path: Path) -> None:
-    usual = {"surface_dsc": {"mean": 0.95, "sd": 0.05, "n": 12}}
+    usual = {"surface_dsc": {"mean": 0.95, "sd": 0.05, "patients": 12}}
     facts = {"model_sha256": "0" * 64, "organs": {"Brainstem": usual}}
     values = []
     for name, more in (("own", {}), ("wide", {"tolerances_mm": {"Brainstem": 20}})):

@@ -16,7 +16,6 @@ from recontour.evaluation.control_chart import (
     Chart,
     ChartMeasure,
     Patient,
-    Usual,
     charts_of,
     far_patients,
     statements,
@@ -25,6 +24,7 @@ from recontour.evaluation.control_chart import (
 )
 from recontour.evaluation.findings import Drifted, NotCharted, NotDrifted
 from recontour.findings import words
+from recontour.network.spread import Spread
 
 STEADY = (0.78, 0.82, 0.79, 0.81, 0.80)
 
@@ -40,7 +40,7 @@ def patients_of(
 
 def chart(values: list[float], measure: ChartMeasure = "dsc", level: float = 0.01) -> Chart:
     cases = tuple(map(str, range(len(values))))
-    return Chart("Brainstem", measure, Usual(0.8, 0.02, 5), cases, tuple(values), 0, level)
+    return Chart("Brainstem", measure, Spread(0.8, 0.02, 5), cases, tuple(values), 0, level)
 
 
 def test_the_limits_are_those_of_a_prediction() -> None:
@@ -58,7 +58,7 @@ def test_a_normal_value_is_far_as_often_as_the_level_says() -> None:
     far = 0
     for _ in range(runs):
         baseline = rng.normal(size=8)
-        usual = Usual(float(baseline.mean()), float(baseline.std(ddof=1)), 8)
+        usual = Spread(float(baseline.mean()), float(baseline.std(ddof=1)), 8)
         one = Chart("Lens_L", "right", usual, ("1",), (rng.normal(),), 0, level)
         far += bool(one.far)
     spread = sqrt(level * (1 - level) / runs)
@@ -140,14 +140,14 @@ def test_the_mean_over_organs_is_of_the_differences() -> None:
 
 
 def test_limits_from_a_file_have_no_baseline() -> None:
-    given: dict[str, dict[ChartMeasure, Usual]] = {"Brainstem": {"dsc": Usual(0.8, 0.02, 12)}}
+    given: dict[str, dict[ChartMeasure, Spread]] = {"Brainstem": {"dsc": Spread(0.8, 0.02, 12)}}
     charts, _ = charts_of(patients_of([0.4] * 4), limits=given)
-    assert [(one.organ, one.baseline, one.usual.n) for one in charts] == [
+    assert [(one.organ, one.baseline, one.usual.patients) for one in charts] == [
         (ALL, 0, 12),
         ("Brainstem", 0, 12),
     ]
     assert charts[1].usual.sd == 0.02
-    assert charts[0].usual == Usual(0.0, 0.02, 12)
+    assert charts[0].usual == Spread(0.0, 0.02, 12)
     assert all(one.signals for one in charts)
 
 

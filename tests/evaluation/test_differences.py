@@ -25,8 +25,9 @@ from recontour.evaluation.statements import (
 )
 from recontour.findings import words
 from recontour.geometry.offsets import SIDES, Measure
-from recontour.network.baseline import Spread, Spreads, spread_of
+from recontour.network.baseline import Spreads
 from recontour.network.image_traits import ImageTrait
+from recontour.network.spread import Spread, spread_of
 
 ByOrgan = dict[str, Spreads]
 HOME = Spread(mean=0.5, sd=1.0, patients=40)
@@ -180,6 +181,8 @@ def test_sharpness_and_noise_move_contours_and_hu_do_not() -> None:
 def test_equal_images_at_home_are_like_themselves_although_their_mean_is_rounded() -> None:
     at_home = spread_of([0.9765625] * 40)
     assert at_home
+    at_home = at_home.rounded()
+    assert at_home.mean != 0.9765625
     assert at_home.sd == 0
 
     (same,) = image_differences({"pixel_mm": [0.9765625] * 3}, {"pixel_mm": at_home})

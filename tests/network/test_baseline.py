@@ -7,7 +7,8 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from recontour.network.acquired import Setting, acquired_in
-from recontour.network.baseline import Baseline, spread_of
+from recontour.network.baseline import Baseline
+from recontour.network.spread import spread_of
 
 GOOD = {"offsets": {"Brainstem": {"caudal": {"mean": -1.5, "sd": 0.5, "patients": 12}}}}
 

@@ -5,11 +5,12 @@ from tests.network.test_heads import child_of
 
 from recontour.network import Model, load_model, save_model
 from recontour.network.acquired import Acquired
-from recontour.network.baseline import Baseline, Spread
+from recontour.network.baseline import Baseline
 from recontour.network.card import RECIPE, card
 from recontour.network.check import Check, CheckedDsc
 from recontour.network.model import sha256_of
 from recontour.network.ranges import Range, Ranges
+from recontour.network.spread import Spread
 from recontour.training.presets import preset_of
 from recontour.training.recipe import Recipe
 from recontour.transfer.depth import layers

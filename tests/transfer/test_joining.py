@@ -13,9 +13,10 @@ from recontour.cohort import Cohort
 from recontour.contouring.contourer import Contourer
 from recontour.errors import SettingsError
 from recontour.network import Model, Network, load_model, save_model
-from recontour.network.baseline import Baseline, Spread, Spreads
+from recontour.network.baseline import Baseline, Spreads
 from recontour.network.card import card
 from recontour.network.check import Check, CheckedDsc
+from recontour.network.spread import Spread
 from recontour.transfer.findings import Unjoinable
 from recontour.transfer.joining import organ_by_organ
 

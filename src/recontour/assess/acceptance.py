@@ -3,7 +3,7 @@
 import datetime
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from itertools import pairwise
 from pathlib import Path
@@ -32,6 +32,7 @@ from recontour.geometry.offsets import MEASURES as OFFSETS
 from recontour.geometry.offsets import Measure
 from recontour.network import Model
 from recontour.network.model import sha256_of
+from recontour.network.spread import Spread, spread_of
 from recontour.organs import organ_of
 from recontour.texts import csv_text
 
@@ -405,13 +406,15 @@ def limits(found: Acceptance) -> dict[str, object]:
         mine = [row for row in rows if (row.organ, row.model) == (organ, model)]
         measures: dict[str, object] = {}
         for measure in SCORES:
-            _add_limit(measures, measure, [getattr(row, measure) for row in mine])
+            values = [getattr(row, measure) for row in mine]
+            spread = spread_of(value for value in values if np.isfinite(value))
+            if spread:
+                measures[measure] = asdict(spread)
         for direction in OFFSETS:
             of_direction = offsets.get((organ, model, direction))
             if of_direction and of_direction.patients > 1:
-                measures[direction] = _limit(
-                    of_direction.mean, of_direction.sd, of_direction.patients
-                )
+                spread = Spread(of_direction.mean, of_direction.sd, of_direction.patients)
+                measures[direction] = asdict(spread)
         organs[organ] = measures
     return {
         "model_sha256": found.watched.sha256,
@@ -430,18 +433,6 @@ def _drawn_by(found: Acceptance) -> dict[str, str]:
     for one in found.organs:
         models[one.organ] = found.parent.name if one.organ in kept else found.candidate.name
     return models
-
-
-def _add_limit(measures: dict[str, object], measure: str, values: Sequence[float]) -> None:
-    """Add mean and SD of two or more numbers."""
-    finite = [value for value in values if np.isfinite(value)]
-    if len(finite) > 1:
-        sd = float(np.std(finite, ddof=1))
-        measures[measure] = _limit(float(np.mean(finite)), sd, len(finite))
-
-
-def _limit(mean: float, sd: float, patients: int) -> dict[str, float]:
-    return {"mean": mean, "sd": sd, "n": patients}
 
 
 Worst = tuple[str, str]  # case and organ

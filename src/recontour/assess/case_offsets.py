@@ -11,8 +11,9 @@ from recontour.geometry.arrays import Mask
 from recontour.geometry.offsets import Measure, Offsets, offsets
 from recontour.network import Model
 from recontour.network.acquired import Acquired, Setting, acquired_in
-from recontour.network.baseline import Baseline, Name, Spread, Spreads, spread_of
+from recontour.network.baseline import Baseline, Name, Spreads
 from recontour.network.image_traits import ImageTrait, ImageTraits, image_traits
+from recontour.network.spread import Spread, spread_of
 
 # More patients than these tell little more of a centre's mean, and each one takes time.
 MOST_PATIENTS = 40
@@ -121,7 +122,7 @@ def _spreads(values: Mapping[Name, Iterable[float]]) -> dict[Name, Spread]:
     for name, of_patients in values.items():
         spread = spread_of(of_patients)
         if spread:
-            found[name] = spread
+            found[name] = spread.rounded()
     return found
 
 

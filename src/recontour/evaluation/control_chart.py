@@ -14,7 +14,7 @@ drift. A score has a lower limit only: contours that need less correction are no
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from math import isfinite, sqrt
 from pathlib import Path
@@ -32,6 +32,7 @@ from recontour.evaluation.findings import (
 )
 from recontour.files import write_text
 from recontour.geometry.offsets import DIRECTIONS, Measure
+from recontour.network.spread import Spread, spread_of
 from recontour.texts import csv_text
 
 ScoreMeasure = Literal["dsc", "surface_dsc"]
@@ -101,17 +102,8 @@ def _mean_of(cts: Sequence[Patient]) -> Patient:
     return Patient(cts[0].case, of_person)
 
 
-@dataclass(frozen=True, slots=True)
-class Usual:
-    """What is usual of a measure: mean and sample standard deviation over n patients."""
-
-    mean: float
-    sd: float
-    n: int
-
-
 # By organ and measure, as in limits.json.
-AllUsual = Mapping[str, Mapping[ChartMeasure, Usual]]
+AllUsual = Mapping[str, Mapping[ChartMeasure, Spread]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +129,7 @@ class Chart:
 
     organ: str
     measure: ChartMeasure
-    usual: Usual
+    usual: Spread
     cases: tuple[str, ...]
     values: tuple[float, ...]
     baseline: int
@@ -148,12 +140,12 @@ class Chart:
 
         patients: 4 for a signal, 1 for a patient to look at. A score has no upper limit.
 
-        >>> chart = Chart("Lens_L", "dsc", Usual(0.8, 0.02, 10), (), (), 0, 0.005)
+        >>> chart = Chart("Lens_L", "dsc", Spread(0.8, 0.02, 10), (), (), 0, 0.005)
         >>> [round(limit, 3) for limit in chart.limits()]
         [0.762, inf]
         """
         is_score = self.measure in SCORES
-        factor = _factor(self.level if is_score else self.level / 2, self.usual.n, patients)
+        factor = _factor(self.level if is_score else self.level / 2, self.usual.patients, patients)
         reach = factor * self.usual.sd
         upper = float("inf") if is_score else self.usual.mean + reach
         return self.usual.mean - reach, upper
@@ -220,25 +212,22 @@ def charts_of(
     return charts, lacking
 
 
-def usual_of(patients: Sequence[Patient]) -> dict[str, dict[ChartMeasure, Usual]]:
+def usual_of(patients: Sequence[Patient]) -> dict[str, dict[ChartMeasure, Spread]]:
     """Return what is usual of each organ and measure.
 
     >>> usual_of([Patient("1", {"Lens_L": {"dsc": 0.7}}), Patient("2", {"Lens_L": {"dsc": 0.9}})])
-    {'Lens_L': {'dsc': Usual(mean=0.8, sd=0.1414..., n=2)}}
+    {'Lens_L': {'dsc': Spread(mean=0.8, sd=0.1414..., patients=2)}}
     """
-    found: dict[str, dict[ChartMeasure, Usual]] = {}
+    found: dict[str, dict[ChartMeasure, Spread]] = {}
     for organ in _organs(patients):
-        of_organ: dict[ChartMeasure, Usual] = {}
+        of_organ: dict[ChartMeasure, Spread] = {}
         for measure in CHART_MEASURES:
             _, values = _series(patients, organ, measure)
-            if len(values) > 1:
-                of_organ[measure] = _usual(values)
+            spread = spread_of(values)
+            if spread:
+                of_organ[measure] = spread
         found[organ] = of_organ
     return found
-
-
-def _usual(values: Sequence[float]) -> Usual:
-    return Usual(float(np.mean(values)), float(np.std(values, ddof=1)), len(values))
 
 
 def _organs(patients: Sequence[Patient]) -> list[str]:
@@ -251,22 +240,27 @@ def _organs(patients: Sequence[Patient]) -> list[str]:
 
 def _enough(
     usual: AllUsual, patients: Sequence[Patient]
-) -> tuple[dict[str, dict[ChartMeasure, Usual]], list[NotCharted]]:
+) -> tuple[dict[str, dict[ChartMeasure, Spread]], list[NotCharted]]:
     """Return what is usual if enough patients say so, and the organs of which that is unknown."""
-    known: dict[str, dict[ChartMeasure, Usual]] = {}
+    known: dict[str, dict[ChartMeasure, Spread]] = {}
     lacking = []
     for organ in _organs(patients):
         of_organ = usual.get(organ, {})
         enough = {}
         for measure, one in of_organ.items():
-            if one.n >= FEWEST:
-                enough[measure] = Usual(one.mean, max(one.sd, LEAST_SD[measure]), one.n)
+            if one.patients >= FEWEST:
+                enough[measure] = _at_least(one, LEAST_SD[measure])
         if enough:
             known[organ] = enough
         else:
-            most = max((one.n for one in of_organ.values()), default=0)
+            most = max((one.patients for one in of_organ.values()), default=0)
             lacking.append(NotCharted(organ=organ, patients=most, fewest=FEWEST))
     return known, lacking
+
+
+def _at_least(spread: Spread, sd: float) -> Spread:
+    """Return a spread with a standard deviation of at least so much."""
+    return replace(spread, sd=max(spread.sd, sd))
 
 
 def _series(
@@ -285,7 +279,7 @@ def _series(
 def _chart(
     organ: str,
     measure: ChartMeasure,
-    usual: Usual,
+    usual: Spread,
     patients: Sequence[Patient],
     first: int,
     level: float,
@@ -318,10 +312,11 @@ def _overall(
         if is_given and alone:
             # A patient may have only the organ that varies most.
             sd = max(one.sd for one in alone)
-            of_all = Usual(0.0, sd, min(one.n for one in alone))
+            of_all = Spread(0.0, sd, min(one.patients for one in alone))
         elif len(before) >= FEWEST:
-            found = _usual(before)
-            of_all = Usual(found.mean, max(found.sd, LEAST_SD[measure]), found.n)
+            found = spread_of(before)
+            assert found
+            of_all = _at_least(found, LEAST_SD[measure])
         else:
             continue
         charts.append(_chart(ALL, measure, of_all, differing, first, level))

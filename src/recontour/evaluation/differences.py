@@ -25,7 +25,8 @@ from recontour.evaluation.statistics import CONFIDENCE, holm
 from recontour.evaluation.tables import cell_of
 from recontour.files import write_text
 from recontour.geometry.offsets import DIRECTIONS, MEASURES, Measure, Offsets
-from recontour.network.baseline import Spread, Spreads
+from recontour.network.baseline import Spreads
+from recontour.network.spread import Spread
 from recontour.organs import organ_of
 from recontour.texts import csv_text
 

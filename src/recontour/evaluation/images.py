@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recontour.network.baseline import Spread
 from recontour.network.image_traits import ImageTrait
+from recontour.network.spread import Spread
 
 # Of the home centre's patients' SD. docs/decisions/062-what-differs.md has the measurements.
 FAR_SDS = 2.0

@@ -8,9 +8,10 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from recontour.errors import SettingsError
-from recontour.evaluation.control_chart import CHART_MEASURES, AllUsual, ChartMeasure, Usual
+from recontour.evaluation.control_chart import CHART_MEASURES, AllUsual, ChartMeasure
 from recontour.files import SystemReason, UnreadableError, UnreadableFile
 from recontour.findings import Finding
+from recontour.network.spread import Spread
 from recontour.organs import OrganName
 from recontour.texts import read_text
 from recontour.validation import Sha256, first_mistake
@@ -19,9 +20,7 @@ MOST_BYTES = 1 << 20
 MOST_ORGANS = 500
 HELP = "give the limits.json that `recontour accept` wrote"
 
-Number = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
 Tolerance = Annotated[float, Field(gt=0, le=1e3, allow_inf_nan=False)]
-Spread = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +36,6 @@ class Limits:
     tolerances_mm: Mapping[str, float]
 
 
-class _UsualRecord(BaseModel):
-    """What is usual of one measure of one organ."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    mean: Number
-    sd: Spread
-    n: Annotated[int, Field(ge=1, le=1_000_000)]
-
-
 class _LimitsRecord(BaseModel):
     """limits.json. Fields and measures that are not charted are ignored."""
 
@@ -54,7 +43,7 @@ class _LimitsRecord(BaseModel):
 
     model_sha256: Sha256
     tolerances_mm: Annotated[dict[OrganName, Tolerance], Field(max_length=MOST_ORGANS)] = {}
-    organs: Annotated[dict[OrganName, dict[str, _UsualRecord]], Field(max_length=MOST_ORGANS)]
+    organs: Annotated[dict[OrganName, dict[str, Spread]], Field(max_length=MOST_ORGANS)]
 
 
 def read_limits(path: Path) -> Limits:
@@ -79,12 +68,12 @@ def _refused(path: Path, why: Finding) -> SettingsError:
 
 
 def _usual(record: _LimitsRecord) -> AllUsual:
-    found: dict[str, dict[ChartMeasure, Usual]] = {}
+    found: dict[str, dict[ChartMeasure, Spread]] = {}
     for organ, measures in record.organs.items():
-        of_organ: dict[ChartMeasure, Usual] = {}
+        of_organ: dict[ChartMeasure, Spread] = {}
         for measure in CHART_MEASURES:
             one = measures.get(measure)
             if one is not None:
-                of_organ[measure] = Usual(one.mean, one.sd, one.n)
+                of_organ[measure] = one
         found[organ] = of_organ
     return found

@@ -11,7 +11,7 @@ check           what a cross-validation of an adaptation found
 traits, ranges  what bodies and organs measure, and what they measured in training
 image_traits    what a CT's image measures, whoever lies in it
 acquired        how a centre's CTs were acquired, in counts of patients
-baseline        what a centre's own patients measure beside its model
+baseline        what a centre's own patients measure beside its model; spread: mean and SD
 card            what to know about a model    cost         what a network would take
 paths           where a model is, TRUNK+HEAD included
 model_file      save and load a model         container    the safetensors file as such
