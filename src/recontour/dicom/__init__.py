@@ -17,8 +17,13 @@ from recontour.dicom.pairing import CtSeries, Pair, StructureSetFile, Unused
 from recontour.dicom.patient import Patient, patient_of
 from recontour.dicom.person import NOBODY, Person, is_stand_in, person_of, telling_ids
 from recontour.dicom.reading import claims_dicom
-from recontour.dicom.rtstruct_in import Roi, read_rois, read_structure_set
-from recontour.dicom.rtstruct_out import Authorship, refuse_without_uids, write_structure_set
+from recontour.dicom.rtstruct_in import Roi, drafted_by, read_rois, read_structure_set
+from recontour.dicom.rtstruct_out import (
+    Authorship,
+    Reviewed,
+    refuse_without_uids,
+    write_structure_set,
+)
 from recontour.dicom.seg_in import Segment, read_segmentation, read_segments
 from recontour.dicom.seg_out import write_segmentation
 from recontour.dicom.writing import ScanIdentity, write_scan
@@ -33,6 +38,7 @@ __all__ = [
     "Pair",
     "Patient",
     "Person",
+    "Reviewed",
     "Roi",
     "Scan",
     "ScanIdentity",
@@ -41,6 +47,7 @@ __all__ = [
     "StructureSetFile",
     "Unused",
     "claims_dicom",
+    "drafted_by",
     "equipment_of",
     "is_stand_in",
     "patient_of",

@@ -168,6 +168,19 @@ def read_rois(
     return tuple(rois)
 
 
+def drafted_by(path: Path) -> str:
+    """Return which model an RTSTRUCT of recontour's says that it is from; empty if none.
+
+    Raises: NotDicomError: damaged.
+
+    >>> drafted_by(Path("dicom/new-patient/RS.dcm"))
+    'a person'
+    """
+    dataset = read_dataset(path)
+    with reading(path):
+        return text(dataset, "ManufacturerModelName")
+
+
 def _roi(
     header: Dataset,
     contours: Mapping[str, Sequence[Attributes]],

@@ -66,6 +66,20 @@ POINT_TEXT = np.dtype([("x_y", NUMBER_TEXT, 2), ("z", "S17")])
 
 
 @dataclass(frozen=True, slots=True)
+class Reviewed:
+    """Who approved a structure set, and when.
+
+    edited: the structures that the reviewer changed; the others are as the model drew them.
+    draft_uid: the SOP Instance UID of the structure set that it was made from.
+    """
+
+    reviewer: str
+    moment: datetime
+    edited: frozenset[str]
+    draft_uid: str
+
+
+@dataclass(frozen=True, slots=True)
 class Authorship:
     """What a structure set says about its making.
 
@@ -75,7 +89,7 @@ class Authorship:
     by its series description. template: how the structures are called and coloured. description: of
     the structure set, what a reader must know of all contours. made: now, unless given. seed: UIDs
     derive from it; None: new ones every time. remarks: by structure, what a reader must know of its
-    contours; may be filled while masks are made.
+    contours; may be filled while masks are made. reviewed: a person has approved it; None: nobody.
     """
 
     model: str
@@ -88,6 +102,7 @@ class Authorship:
     made: datetime | None = None
     seed: str | None = None
     remarks: Mapping[str, str] = field(default_factory=dict)
+    reviewed: Reviewed | None = None
 
     @property
     def described(self) -> str:
@@ -121,6 +136,16 @@ class Authorship:
         kind = DRAFT_SERIES if self.is_draft else MAKER
         return f"{kind}: {self.name}"[:LONGEST_NAME]
 
+    def algorithm_of(self, structure: str) -> str:
+        """Return ROIGenerationAlgorithm of a structure.
+
+        >>> reviewed = Reviewed("reader", datetime(2026, 12, 1), frozenset(["Lens_L"]), "1.2.3")
+        >>> Authorship("north", reviewed=reviewed).algorithm_of("Lens_L")
+        'SEMIAUTOMATIC'
+        """
+        is_edited = self.reviewed is not None and structure in self.reviewed.edited
+        return "SEMIAUTOMATIC" if is_edited else self.algorithm
+
     def uid(self, what: str) -> UID:
         """Return the UID of something in the structure set."""
         if self.seed is None:
@@ -137,12 +162,13 @@ def short_text(words: str) -> str:
 
 def write_structure_set(
     path: Path, structures: StructureSet, scan: Scan, made_by: Authorship
-) -> None:
+) -> str:
     """Write an RTSTRUCT that references the scan, complete or not at all.
 
     Reading it back and rasterising gives the masks that the contours were traced from. The
     character set is the CT's if what is added is ASCII, otherwise UTF-8.
 
+    Returns: its SOP Instance UID.
     Raises: FrameOfReferenceError: the CT has no frame of reference. DicomError: the CT has no UIDs
         to reference, there is no structure, or a contour lies on none of the slices. SettingsError:
         a label or name that DICOM does not hold. OutputError: the file exists or cannot be made.
@@ -150,7 +176,7 @@ def write_structure_set(
     >>> from recontour.dicom import read_scan, read_structure_set
     >>> scan = read_scan(Path("dicom/new-patient"))
     >>> drawn = read_structure_set(Path("dicom/new-patient/RS.dcm"), scan)
-    >>> write_structure_set(Path("again.dcm"), drawn, scan, Authorship("a person"))
+    >>> uid = write_structure_set(Path("again.dcm"), drawn, scan, Authorship("a person"))
     """
     refuse_existing(path)
     refuse_without_uids(path, scan.source)
@@ -163,8 +189,10 @@ def write_structure_set(
             raise SettingsError(UnsuitableName(what="structure name", label=name))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about odd values of the CT's own header, which are kept
-        content = encoded(_structure_set_dataset(structures, scan, made_by))
+        dataset = _structure_set_dataset(structures, scan, made_by)
+        content = encoded(dataset)
     write_bytes(path, content)
+    return str(dataset.SOPInstanceUID)
 
 
 def refuse_without_uids(path: Path, source: Source) -> None:
@@ -207,7 +235,9 @@ def _structure_set_dataset(structures: StructureSet, scan: Scan, made_by: Author
         setattr(dataset, keyword, "")
     dataset.update(scan.source.header)
     names = map(made_by.template.name_of, structures.names)
-    said = (made_by.name, made_by.label, made_by.described, *made_by.remarks.values())
+    said = [made_by.name, made_by.label, made_by.described, *made_by.remarks.values()]
+    if made_by.reviewed:
+        said.append(made_by.reviewed.reviewer)
     find_letters(dataset, [*said, *names])
     _name_object(dataset, made_by)
     _name_maker(dataset, made_by)
@@ -250,6 +280,20 @@ def _name_maker(dataset: Dataset, made_by: Authorship) -> None:
     if made_by.described:
         dataset.StructureSetDescription = made_by.described
     dataset.ApprovalStatus = "UNAPPROVED"
+    if made_by.reviewed:
+        _name_reviewer(dataset, made_by.reviewed)
+
+
+def _name_reviewer(dataset: Dataset, reviewed: Reviewed) -> None:
+    """Say who approved a structure set, and which draft it was made from."""
+    dataset.ApprovalStatus = "APPROVED"
+    dataset.ReviewDate = reviewed.moment.strftime("%Y%m%d")
+    dataset.ReviewTime = reviewed.moment.strftime("%H%M%S")
+    dataset.ReviewerName = printable(reviewed.reviewer).replace("\\", "/")[:LONGEST_NAME]
+    draft = Dataset()
+    draft.ReferencedSOPClassUID = RTStructureSetStorage
+    draft.ReferencedSOPInstanceUID = reviewed.draft_uid
+    dataset.PredecessorStructureSetSequence = [draft]
 
 
 def _add_structures(
@@ -276,7 +320,7 @@ def _roi(
     roi.ROINumber = number
     roi.ROIName = made_by.template.name_of(structure.name)
     roi.ReferencedFrameOfReferenceUID = scan.source.frame_of_reference_uid
-    roi.ROIGenerationAlgorithm = made_by.algorithm
+    roi.ROIGenerationAlgorithm = made_by.algorithm_of(structure.name)
     if structure.name in made_by.remarks:
         roi.ROIDescription = short_text(made_by.remarks[structure.name])
     return roi

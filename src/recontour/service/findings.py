@@ -73,6 +73,45 @@ class RuleDoesNotHold(Finding):
         return f"rule {self.rule}: {self.condition} {self.expected}, found {seen}"
 
 
+# Accounts
+
+
+@finding
+class UnsuitableAccount(Finding):
+    """A name that no account can have."""
+
+    def sentence(self) -> str:
+        return "an account's name is 1 to 64 letters, digits and . _ @ -, a letter or digit first"
+
+    def remedy(self) -> str:
+        return "choose another name"
+
+
+@finding
+class UnsuitablePassword(Finding):
+    """A password that is too short, or absurdly long. shortest, longest: in characters."""
+
+    shortest: int
+    longest: int
+
+    def sentence(self) -> str:
+        return f"a password has {self.shortest} to {self.longest} characters"
+
+    def remedy(self) -> str:
+        return "choose another one: a few words in a row are easy to keep in mind"
+
+
+@finding
+class NoSuchAccount(Finding):
+    """An account that does not exist."""
+
+    def sentence(self) -> str:
+        return "there is no such account"
+
+    def remedy(self) -> str:
+        return "check its spelling, or give --role to make it"
+
+
 # The folder
 
 

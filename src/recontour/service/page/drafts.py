@@ -1,0 +1,302 @@
+"""Contours, edits, locks and approvals as JSON."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import ConfigDict, Field, Strict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+from sqlalchemy.orm import Session
+from starlette.responses import Response
+
+from recontour.dicom import read_structure_set
+from recontour.geometry import Grid
+from recontour.service.audit import Event, audit
+from recontour.service.page.asked import Asked, answered, whole_number
+from recontour.service.page.findings import NotThere, NotUnderstood
+from recontour.service.page.refusals import RefusedError
+from recontour.service.page.series import drafts_of
+from recontour.service.review import locks
+from recontour.service.review.approve import Approver, approve, by_organ, names_of, template_of
+from recontour.service.review.conflicts import UnknownPartError
+from recontour.service.review.findings import LayerNotThere
+from recontour.service.review.operations import Copy, Operation
+from recontour.service.review.planes import Slices, as_plain, slices_of
+from recontour.service.review.prepared import ByOrgan, Prepared, prepared
+from recontour.service.review.working import Change
+from recontour.service.settings import Site
+from recontour.service.store import Approval, Draft, Series
+
+_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+Revision = Annotated[int, Strict(), Field(ge=0)]
+OrganName = Annotated[str, Field(max_length=64)]
+Sent = TypeVar("Sent")
+LONGEST_REVIEW_S = 7 * 86_400.0
+KEPT = 16  # approved sets in memory
+
+
+@dataclass(frozen=True, config=_STRICT)
+class EditSent:
+    """What a stroke sends."""
+
+    organ: OrganName
+    revision: Revision
+    op: Annotated[Operation, Field(discriminator="kind")]
+
+
+@dataclass(frozen=True, config=_STRICT)
+class ApproveSent:
+    """What an approval sends."""
+
+    revision: Revision
+    organs: Annotated[tuple[OrganName, ...], Field(max_length=1000)]
+    seconds: Annotated[float, Field(ge=0, le=LONGEST_REVIEW_S)] = 0.0
+
+
+_edit: TypeAdapter[EditSent] = TypeAdapter(EditSent)
+_approve: TypeAdapter[ApproveSent] = TypeAdapter(ApproveSent)
+
+
+# Layers
+
+
+def contours(asked: Asked) -> Response:
+    """Answer with the contours of a layer, on the slices of its series' newest draft."""
+    with asked.page.store.begin() as session:
+        layer = _layer(session, asked.page.site, asked.parts["id"])
+    if layer is None:
+        raise RefusedError(404, NotThere())
+    return answered(_plain(layer.contours))
+
+
+@dataclass(frozen=True, config=ConfigDict(arbitrary_types_allowed=True))
+class _Layer:
+    """A layer's contours on a CT. series_id: whose CT."""
+
+    series_id: int
+    contours: Any
+
+
+def _layer(session: Session, site: Site, layer_id: str) -> _Layer | None:
+    """Return a layer by its id, "draft-12" or "approved-3"; None if there is none."""
+    kind, _, number = layer_id.partition("-")
+    if kind not in ("draft", "approved"):
+        return None
+    row_id = whole_number(number)
+    approval = session.get(Approval, row_id) if kind == "approved" else None
+    if kind == "approved" and approval is None:
+        return None
+    draft = session.get(Draft, approval.draft_id if approval else row_id)
+    if draft is None:
+        return None
+    own = prepared(site.folder, draft)
+    newest = prepared(site.folder, drafts_of(session, draft.series_id)[-1])
+    found = own.contours
+    if approval:
+        names = names_of(template_of(site.rule(draft.rule)), draft)
+        found = _approved(site.folder / approval.file, tuple(names.items()), own.grid)
+    return _Layer(draft.series_id, _on_grid(found, own.grid, newest.grid))
+
+
+@lru_cache(maxsize=KEPT)
+def _approved(
+    file: Path,
+    names: tuple[tuple[str, str], ...],
+    grid: Grid,
+) -> ByOrgan:
+    """Return what an approved structure set says, by organ and slice."""
+    drawn = by_organ(read_structure_set(file, None), dict(names))
+    return {organ: slices_of(own, grid) for organ, own in drawn.items()}
+
+
+def _on_grid(drawn: ByOrgan, own: Grid, grid: Grid) -> ByOrgan:
+    """Return contours on the slices of another grid of the same CT, which may have more of them."""
+    if own == grid:
+        return drawn
+    moved: dict[str, dict[int, Any]] = {}
+    for organ, slices in drawn.items():
+        of_organ = moved.setdefault(organ, {})
+        for index, rings in slices.items():
+            place = grid.slice_at(own.slice_z_mm[index])
+            if place is not None:
+                of_organ[place] = rings
+    return moved
+
+
+def _plain(drawn: ByOrgan) -> dict[str, Any]:
+    return {organ: as_plain(slices) for organ, slices in drawn.items() if slices}
+
+
+# Edits
+
+
+def working(asked: Asked) -> Response:
+    """Answer with a draft's contours as they are now, with all edits."""
+    page = asked.page
+    with page.store.begin() as session:
+        draft = draft_of(session, asked.id())
+        state = page.workbench.state(session, draft.id, prepared(page.site.folder, draft))
+    return answered(
+        {
+            "revision": state.revision,
+            "contours": _plain(state.contours),
+            "can_undo": state.can_undo,
+            "can_redo": state.can_redo,
+            "edited": list(state.edited),
+        }
+    )
+
+
+def draft_of(session: Session, draft_id: int) -> Draft:
+    """Return a draft. Raises: RefusedError: there is none."""
+    draft = session.get(Draft, draft_id)
+    if draft is None:
+        raise RefusedError(404, NotThere())
+    return draft
+
+
+def edit(asked: Asked) -> Response:
+    """Do a stroke; it is on the disk when this is answered."""
+    page, visitor = asked.page, asked.who
+    sent = _understood(_edit, asked.sent())
+    with page.store.begin() as session:
+        draft = draft_of(session, asked.id())
+        shown = prepared(page.site.folder, draft)
+        other = None
+        if isinstance(sent.op, Copy):
+            other = _copied(session, page.site, draft, shown, sent.op.layer, sent.organ)
+        change = page.workbench.edit(
+            session,
+            draft,
+            shown,
+            visitor.name,
+            sent.organ,
+            sent.revision,
+            sent.op,
+            other,
+        )
+        _note_changed(asked, session, draft)
+    return answered(_change(change))
+
+
+def _copied(
+    session: Session,
+    site: Site,
+    draft: Draft,
+    shown: Prepared,
+    layer_id: str,
+    organ: str,
+) -> Slices:
+    """Return an organ's contours in another layer of the same series."""
+    layer = _layer(session, site, layer_id)
+    if layer is None or layer.series_id != draft.series_id:
+        raise UnknownPartError(LayerNotThere())
+    newest = prepared(site.folder, drafts_of(session, draft.series_id)[-1])
+    on_own = _on_grid(layer.contours, newest.grid, shown.grid)
+    slices: Slices = on_own.get(organ, {})
+    return slices
+
+
+def _note_changed(asked: Asked, session: Session, draft: Draft) -> None:
+    visitor = asked.who
+    if asked.page.once.is_first(visitor.key, "changed", draft.id):
+        series = session.get_one(Series, draft.series_id)
+        what = f"draft {draft.id}"
+        audit(
+            session,
+            Event.CHANGED,
+            visitor.name,
+            series=series,
+            address=visitor.address,
+            what=what,
+        )
+
+
+def _change(change: Change) -> dict[str, Any]:
+    changed = {organ: as_plain(slices) for organ, slices in change.changed.items()}
+    return {
+        "revision": change.revision,
+        "changed": changed,
+        "can_undo": change.can_undo,
+        "can_redo": change.can_redo,
+    }
+
+
+def undo(asked: Asked) -> Response:
+    """Undo the last stroke."""
+    with asked.page.store.begin() as session:
+        draft = draft_of(session, asked.id())
+        change = asked.page.workbench.undo(session, draft.id, asked.who.name)
+        _note_changed(asked, session, draft)
+    return answered(_change(change))
+
+
+def redo(asked: Asked) -> Response:
+    """Do the last undone stroke again."""
+    with asked.page.store.begin() as session:
+        draft = draft_of(session, asked.id())
+        change = asked.page.workbench.redo(session, draft.id, asked.who.name)
+        _note_changed(asked, session, draft)
+    return answered(_change(change))
+
+
+# Locks
+
+
+def lock(asked: Asked) -> Response:
+    """Take a draft's lock, or keep it."""
+    with asked.page.store.begin() as session:
+        draft = draft_of(session, asked.id())
+        held = locks.hold(session, draft.id, asked.who.name)
+    return answered({"lock": {"who": held.who, "until": held.until}})
+
+
+def unlock(asked: Asked) -> Response:
+    """Give a draft's lock back; answer with whoever has it then."""
+    with asked.page.store.begin() as session:
+        draft = draft_of(session, asked.id())
+        locks.release(session, draft.id, asked.who.name)
+        session.flush()
+        held = locks.holder(session, draft.id)
+    return answered({"lock": {"who": held.who, "until": held.until} if held else None})
+
+
+# Approval
+
+
+def approved(asked: Asked) -> Response:
+    """Approve organs of a draft, as they are now."""
+    page, visitor = asked.page, asked.who
+    sent = _understood(_approve, asked.sent())
+    with page.store.begin() as session:
+        draft = draft_of(session, asked.id())
+    approver = Approver(visitor.name, visitor.address, sent.seconds)
+    approval_id = approve(
+        page.site,
+        page.store,
+        page.workbench,
+        draft.id,
+        sent.revision,
+        sent.organs,
+        approver,
+    )
+    return answered({"approval_id": approval_id, "layer": f"approved-{approval_id}"})
+
+
+def _understood(adapter: TypeAdapter[Sent], sent: Mapping[str, Any]) -> Sent:
+    """Return what was sent, checked. Raises: RefusedError."""
+    try:
+        return adapter.validate_python(sent)
+    except ValidationError as error:
+        where = ".".join(str(part) for part in error.errors()[0]["loc"] if isinstance(part, str))
+        raise RefusedError(400, NotUnderstood(what=_known_field(where))) from error
+
+
+FIELDS = ("organ", "revision", "op", "organs", "seconds")
+
+
+def _known_field(where: str) -> str:
+    """Return which field is wrong, in words of our own."""
+    first = where.partition(".")[0]
+    return first if first in FIELDS else "a field of this request"

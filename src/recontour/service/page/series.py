@@ -1,0 +1,347 @@
+"""Patients as JSON: the list, and one series with its layers."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import func, or_, select
+from sqlalchemy.orm import Session
+from starlette.responses import Response, StreamingResponse
+
+from recontour.organs import Template
+from recontour.service import jobs as queue
+from recontour.service.audit import Event, audit
+from recontour.service.page.asked import Asked, answered
+from recontour.service.page.findings import NotThere, NotUnderstood, NotYetPossible
+from recontour.service.page.refusals import RefusedError
+from recontour.service.page.words import (
+    CONTOUR,
+    day_and_clock,
+    message_of,
+    reason_of,
+    state_of,
+    words_of,
+)
+from recontour.service.review import locks
+from recontour.service.review.approve import names_of, template_of
+from recontour.service.review.prepared import Prepared, grid_as_plain, prepared
+from recontour.service.review.working import organs_of
+from recontour.service.rules import Arrived, decide
+from recontour.service.settings import Site
+from recontour.service.store import (
+    ARRIVING,
+    DONE,
+    FAILED,
+    TAKEN,
+    WAITING,
+    Approval,
+    Draft,
+    Job,
+    ModelVersion,
+    Series,
+)
+from recontour.wording import printable
+
+CT = "CT"
+MOST_LISTED = 500
+LONGEST_SEARCH = 100
+LOOK_FIRST = 3  # organs on the list
+SLICES_AT_ONCE_BYTES = 4 * 2**20
+
+
+# The list
+
+
+def listed(asked: Asked) -> Response:
+    """Answer with the newest series, those that fit what is searched for."""
+    wanted = select(Series).where(Series.modality == CT)
+    words = asked.query.get("search", "")[:LONGEST_SEARCH].strip().lower()
+    if words:
+        columns = (Series.patient_name, Series.patient_id, Series.description)
+        wanted = wanted.where(
+            or_(*(func.lower(one).contains(words, autoescape=True) for one in columns))
+        )
+    wanted = wanted.order_by(Series.last_at.desc(), Series.id.desc()).limit(MOST_LISTED)
+    with asked.page.store.begin() as session:
+        found = list(session.scalars(wanted))
+        about = _About.of(session, [one.id for one in found])
+    return answered({"series": [about.row(one) for one in found]})
+
+
+class _About:
+    """What else is known of some series, in the order of its making."""
+
+    def __init__(self) -> None:
+        self.drafts: defaultdict[int, list[Draft]] = defaultdict(list)
+        self.approvals: defaultdict[int, list[Approval]] = defaultdict(list)  # by draft
+        self.jobs: defaultdict[int, list[Job]] = defaultdict(list)
+
+    @classmethod
+    def of(cls, session: Session, ids: Sequence[int]) -> "_About":
+        about = cls()
+        drafts = select(Draft).where(Draft.series_id.in_(ids)).order_by(Draft.id)
+        for draft in session.scalars(drafts):
+            about.drafts[draft.series_id].append(draft)
+        approvals = select(Approval).join(Draft).where(Draft.series_id.in_(ids))
+        for approval in session.scalars(approvals.order_by(Approval.id)):
+            about.approvals[approval.draft_id].append(approval)
+        for job in session.scalars(select(Job).where(Job.series_id.in_(ids)).order_by(Job.id)):
+            about.jobs[job.series_id or 0].append(job)
+        return about
+
+    def row(self, series: Series) -> dict[str, Any]:
+        drafts = self.drafts[series.id]
+        draft = drafts[-1] if drafts else None
+        approvals = self.approvals[draft.id] if draft else []
+        approval = approvals[-1] if approvals else None
+        state, words = state_of(series, self.jobs[series.id], draft, approval)
+        return {
+            "id": series.id,
+            "patient_name": readable_name(series.patient_name),
+            "patient_id": printable(series.patient_id),
+            "description": printable(series.description),
+            "received_at": series.last_at,
+            "slices": series.instances,
+            "state": state,
+            "words": words,
+            "organs": len(draft.organs) if draft else 0,
+            "look_first": organs_of(draft)[:LOOK_FIRST] if draft else [],
+            "draft_id": draft.id if draft else None,
+            "approved_at": approval.approved_at if approval else None,
+            "approved_by": approval.reviewer if approval else None,
+            "jobs": [_job(job) for job in self.jobs[series.id] if job.state != DONE],
+        }
+
+
+def _job(job: Job) -> dict[str, Any]:
+    return {"id": job.id, "kind": job.kind, "state": job.state, "words": words_of(job)}
+
+
+def readable_name(name: str) -> str:
+    """Return a name of DICOM's as people write it.
+
+    >>> readable_name("Doe^Jane^^Dr"), readable_name("Yamada^Tarou=x^y")
+    ('Doe, Jane Dr', 'Yamada, Tarou')
+    """
+    family, *others = printable(name).partition("=")[0].split("^")
+    given = " ".join(part for part in others if part)
+    return ", ".join(part for part in (family, given) if part)
+
+
+# One series
+
+
+def one(asked: Asked) -> Response:
+    """Answer with a series: its grid, its layers, and what to look at first."""
+    page, visitor = asked.page, asked.who
+    with page.store.begin() as session:
+        series = series_of(session, asked.id())
+        drafts = drafts_of(session, series.id)
+        draft = drafts[-1] if drafts else None
+        layers = list(_layers(session, page.site, drafts))
+        lock = locks.holder(session, draft.id) if draft else None
+        if page.once.is_first(visitor.key, "viewed", series.id):
+            audit(session, Event.VIEWED, visitor.name, series=series, address=visitor.address)
+    shown = prepared(page.site.folder, draft) if draft else None
+    return answered(
+        {
+            "id": series.id,
+            "patient_name": readable_name(series.patient_name),
+            "patient_id": printable(series.patient_id),
+            "description": printable(series.description),
+            "grid": grid_as_plain(shown.grid) if shown else None,
+            "layers": layers,
+            "draft_id": draft.id if draft else None,
+            "review_order": _review_order(draft) if draft else [],
+            "findings": [message_of(found) for found in draft.findings] if draft else [],
+            "lock": {"who": lock.who, "until": lock.until} if lock else None,
+            "may": {"edit": asked.may("edit"), "approve": asked.may("approve")},
+            "me": visitor.name,
+        }
+    )
+
+
+def series_of(session: Session, series_id: int) -> Series:
+    """Return a CT series. Raises: RefusedError: there is none."""
+    series = session.get(Series, series_id)
+    if series is None or series.modality != CT:
+        raise RefusedError(404, NotThere())
+    return series
+
+
+def drafts_of(session: Session, series_id: int) -> list[Draft]:
+    """Return the drafts of a series, the newest last."""
+    drafts = select(Draft).where(Draft.series_id == series_id).order_by(Draft.id)
+    return list(session.scalars(drafts))
+
+
+def _review_order(draft: Draft) -> list[dict[str, Any]]:
+    order = []
+    for row in draft.review_order:
+        reasons = [reason_of(row["organ"], failure) for failure in row["failures"]]
+        order.append({"organ": row["organ"], "reasons": reasons})
+    return order
+
+
+def _layers(
+    session: Session,
+    site: Site,
+    drafts: Sequence[Draft],
+) -> Iterator[dict[str, Any]]:
+    """Yield what can be shown on a CT, the newest first; a draft after what became of it."""
+    for draft in reversed(drafts):
+        template = template_of(site.rule(draft.rule))
+        names = names_of(template, draft)
+        remarks = _remarks(draft)
+        approvals = select(Approval).where(Approval.draft_id == draft.id)
+        for approval in session.scalars(approvals.order_by(Approval.id.desc())):
+            when = day_and_clock(approval.approved_at)
+            yield {
+                "id": f"approved-{approval.id}",
+                "kind": "approved",
+                "label": f"Approved by {approval.reviewer}, {when}",
+                "organs": _organs(template, list(approval.changes), names, {}),
+            }
+        version = session.get(ModelVersion, draft.model_id)
+        called = f"{version.name} version {version.number}" if version else "a model"
+        yield {
+            "id": f"draft-{draft.id}",
+            "kind": "draft",
+            "label": f"{called}, {day_and_clock(draft.made_at)}",
+            "organs": _organs(template, organs_of(draft), names, remarks),
+        }
+
+
+def _organs(
+    template: Template,
+    organs: Sequence[str],
+    names: Mapping[str, str],
+    remarks: Mapping[str, str],
+) -> list[dict[str, str]]:
+    found = []
+    for organ in organs:
+        red, green, blue = template.colour_of(organ)
+        found.append(
+            {
+                "organ": organ,
+                "roi_name": names.get(organ, organ),
+                "colour": f"#{red:02x}{green:02x}{blue:02x}",
+                "remark": remarks.get(organ, ""),
+            }
+        )
+    return found
+
+
+def _remarks(draft: Draft) -> dict[str, str]:
+    """Return what speaks against an organ's contour, by organ."""
+    return {row["organ"]: "; ".join(row["reasons"]) for row in _review_order(draft)}
+
+
+# Its voxels
+
+
+def volume(asked: Asked) -> Response:
+    """Answer with the Hounsfield units of some slices: int16, little endian, slice by slice."""
+    with asked.page.store.begin() as session:
+        drafts = drafts_of(session, series_of(session, asked.id()).id)
+    if not drafts:
+        raise RefusedError(404, NotThere())
+    shown = prepared(asked.page.site.folder, drafts[-1])
+    slices = shown.grid.shape[0]
+    first = asked.number("first", 0)
+    count = asked.number("count", slices)
+    if first >= slices or count < 1:
+        raise RefusedError(400, NotUnderstood(what="first or count"))
+    last = min(first + count, slices)
+    size = (last - first) * shown.volume[0].nbytes
+    return StreamingResponse(
+        _voxels(shown, first, last),
+        media_type="application/octet-stream",
+        headers={"content-length": str(size)},
+    )
+
+
+def _voxels(shown: Prepared, first: int, last: int) -> Iterator[bytes]:
+    """Yield slices a few at a time."""
+    step = max(SLICES_AT_ONCE_BYTES // shown.volume[0].nbytes, 1)
+    for start in range(first, last, step):
+        yield shown.volume[start : min(start + step, last)].tobytes()
+
+
+# To contour again
+
+
+def contour(asked: Asked) -> Response:
+    """Put a job that contours a series, again or for the first time; say which.
+
+    anyway: also if the series is incomplete, or unlike what the model learnt from.
+    """
+    anyway = asked.sent().get("anyway", False) is True
+    site = asked.page.site
+    with asked.page.store.begin() as session:
+        series = series_of(session, asked.id())
+        if series.state == ARRIVING:
+            raise RefusedError(409, NotYetPossible(why="slices of this series are still arriving"))
+        rule = site.rule(series.rule) if series.rule else None
+        if rule is None:
+            rule = decide(site.rules, _arrived(series)).rule
+        if rule is None:
+            raise RefusedError(409, NotYetPossible(why="no rule of this site takes this series"))
+        series.rule = rule.name
+        series.state = TAKEN
+        job = _contour_job(session, series, rule.name, anyway)
+        what = f"contour {'anyway' if anyway else 'again'}"
+        visitor = asked.who
+        audit(
+            session,
+            Event.CHANGED,
+            visitor.name,
+            series=series,
+            address=visitor.address,
+            what=what,
+        )
+        return answered({"job": _job(job)})
+
+
+def _arrived(series: Series) -> Arrived:
+    return Arrived(
+        calling_ae=series.calling_ae,
+        called_ae=series.called_ae,
+        description=series.description,
+        body_part=series.body_part,
+        manufacturer=series.manufacturer,
+        slices=series.instances,
+    )
+
+
+def _contour_job(
+    session: Session,
+    series: Series,
+    rule: str,
+    anyway: bool,
+) -> Job:
+    """Return a job that contours a series: one that waits or failed, or else a new one."""
+    of_series = select(Job).where(Job.series_id == series.id, Job.kind == CONTOUR)
+    known = list(session.scalars(of_series.order_by(Job.id)))
+    key = f"contour {series.id} {series.generation} {rule}"
+    for job in reversed(known):
+        is_this = job.key == key or job.key.startswith(f"{key} again ")
+        if is_this and job.state != DONE:
+            if job.state in (WAITING, FAILED):
+                job.subject = {**job.subject, "rule": rule, "anyway": anyway}
+                queue.try_again(session, job.id)
+            return job
+    if any(job.key == key for job in known):
+        key = f"{key} again {len(known)}"
+    subject = {"rule": rule, "anyway": anyway}
+    return queue.put(session, CONTOUR, key, subject, series_id=series.id)
+
+
+def again(asked: Asked) -> Response:
+    """Put a failed job back."""
+    with asked.page.store.begin() as session:
+        job = session.get(Job, asked.id())
+        if job is None:
+            raise RefusedError(404, NotThere())
+        queue.try_again(session, job.id)
+        return answered({"job": _job(job)})
