@@ -9,6 +9,7 @@ folder      where a site keeps what
 store       what it knows beside the files: the tables of its database
 jobs        the queue
 audit       who did what
+accounts    who may log in
 watch       sees when a series is complete, and what becomes of it
 courier     sends what there is to send
 node/       what other machines send, and what is sent to them
@@ -16,6 +17,8 @@ child       how the processes of a site begin and end
 serve       start them, start again what dies, end them
 retention   delete a patient's data
 health      how a site fares, for people and for Prometheus
+review      strokes on a draft's contours, and their approval
+page        what people see and do in a browser
 loop        what people corrected -> a better model
 findings    what can be found at a site
 

@@ -5,10 +5,12 @@ import secrets
 from importlib.resources import files
 from pathlib import Path
 
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 
 from recontour.findings import Finding, words
-from recontour.service.page.asked import Asked
+from recontour.service.health import Status, health_of
+from recontour.service.page.asked import Asked, answered
 from recontour.service.page.findings import NotThere
 from recontour.service.page.refusals import RefusedError
 from recontour.service.page.series import series_of
@@ -138,3 +140,18 @@ def logout(asked: Asked) -> Response:
     answer = RedirectResponse("/login", 303)
     answer.delete_cookie(COOKIE, path="/")
     return answer
+
+
+# For machines
+
+
+def health(asked: Asked) -> Response:
+    """Say how the site fares; nothing here names a patient."""
+    found = health_of(asked.page.site, asked.page.store)
+    return answered(found.facts(), 503 if found.status is Status.DOWN else 200)
+
+
+def metrics(asked: Asked) -> Response:
+    """Say the same in numbers, for Prometheus."""
+    found = health_of(asked.page.site, asked.page.store)
+    return Response(found.metrics(), media_type=CONTENT_TYPE_LATEST)

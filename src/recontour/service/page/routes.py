@@ -41,6 +41,8 @@ ROUTES: tuple[Declared, ...] = (
     Declared("GET", "/login", None, pages.login_form, kind="html"),
     Declared("POST", "/login", None, pages.login, token="own", kind="html"),
     Declared("POST", "/logout", "view", pages.logout, token="form", kind="html"),
+    Declared("GET", "/health", None, pages.health),
+    Declared("GET", "/metrics", None, pages.metrics),
     # Patients
     Declared("GET", "/api/series", "view", series.listed),
     Declared("GET", "/api/series/{id}", "view", series.one),
