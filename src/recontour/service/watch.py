@@ -33,6 +33,7 @@ from recontour.service.node.keeping import listed
 from recontour.service.node.mended import mend_pynetdicom
 from recontour.service.node.query import images_of_series
 from recontour.service.node.send import NotSentError
+from recontour.service.retention import delete_expired
 from recontour.service.rules import Arrived, decide
 from recontour.service.settings import Site
 from recontour.service.store import (
@@ -52,6 +53,7 @@ LOG = logging.getLogger("recontour.watcher")
 LOOK_S = 0.5
 ASK_AGAIN_S = 15.0  # between two questions for the count of one series
 PATIENCE_S = 600.0  # with a source whose count is another, after the last image
+EXPIRY_S = 3600.0  # between two looks for data that are kept no longer
 INSTANCES = "instances"  # in the subject of a job: how many there were
 MENDABLE = 2  # exit code
 Count = Callable[[Series], int | None]
@@ -68,9 +70,13 @@ class Watcher:
         self._asked_at: dict[int, float] = {}
 
     def run(self, ending: Ending) -> None:
-        """Look again and again, until it is time to end."""
+        """Look again and again, and delete what has expired, until it is time to end."""
+        deleted_at = 0.0
         while not ending.wait(LOOK_S):
             self.look()
+            if now() - deleted_at > EXPIRY_S:
+                deleted_at = now()
+                delete_expired(self._site, self._store)
 
     def look(self) -> None:
         """Judge every series that is arriving, each in a transaction of its own."""

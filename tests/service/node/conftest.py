@@ -8,12 +8,19 @@ from typing import Any
 import pytest
 from tests.service.node.peers import free_port
 
+from recontour.service.node import server
 from recontour.service.node.mended import mend_pynetdicom
 from recontour.service.node.receive import Receiver
 from recontour.service.settings import NodeSettings, Rule, Site, SiteModel
 from recontour.service.store import Store
 
 mend_pynetdicom()
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a receiver end quickly."""
+    monkeypatch.setattr(server, "CHECK_S", 0.02)
 
 
 @pytest.fixture

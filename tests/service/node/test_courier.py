@@ -205,8 +205,13 @@ def test_a_report_that_nobody_asked_for_changes_nothing(
 
 
 def test_what_was_sent_is_not_sent_again_while_its_commitment_is_awaited(
-    sending: Site, store: Store, archive: Taker, late: Dataset
+    sending: Site,
+    store: Store,
+    archive: Taker,
+    late: Dataset,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(send, "COMMITMENT_S", 30)
     due_now(store)
     archive.keeps = at_once(keeps=True)
     with taking(archive):

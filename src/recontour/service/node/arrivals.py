@@ -34,6 +34,8 @@ from recontour.service.store import (
 from recontour.wording import plural
 
 LAG_S = 0.3  # how long what nobody waits for may wait to be written
+PATIENCE_S = 10.0  # of an association that ends, with a database that takes no notes
+LONG_AGO = 0.0
 RELEASED, ABORTED, LOST = "released", "aborted", "lost"
 
 
@@ -122,12 +124,17 @@ class Ledger:
         call.row = association
 
     def ended(self, call: Call, how: str) -> None:
-        """Note how an association ended, once."""
+        """Note how an association ended, once, and wait until that is written.
+
+        If the database does not take it, it is written later: then nobody need wait.
+        """
         if call.is_ended:
             return
         call.is_ended = True
         moment = now()
-        self._later(lambda session: _ended(session, call, how, moment))
+        note = _Note(lambda session: _ended(session, call, how, moment), LONG_AGO)
+        self._add(note)
+        note.is_done.wait(PATIENCE_S)
 
     def do(self, write: Callable[[Session], Any]) -> Any:
         """Write something else, and wait for it. Raises: NotWrittenError."""
@@ -171,11 +178,8 @@ class Ledger:
 
     def _is_due(self) -> bool:
         """Return whether somebody waits for a note, or one has waited long enough."""
-        if not self._notes:
-            return False
-        oldest = self._notes[0].made_at
-        is_old = oldest is not None and now() - oldest > LAG_S
-        return is_old or any(note.made_at is None for note in self._notes)
+        moment = now()
+        return any(note.made_at is None or moment - note.made_at > LAG_S for note in self._notes)
 
     def _write(self, notes: list[_Note]) -> list[_Note]:
         """Write notes in one transaction; one by one if that fails. Return those left to write."""

@@ -20,6 +20,7 @@ from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.events import Event as DicomEvent
+from pynetdicom.pdu_primitives import A_RELEASE
 from pynetdicom.sop_class import StorageCommitmentPushModel, Verification  # type: ignore
 from sqlalchemy.orm import Session
 
@@ -98,7 +99,7 @@ class Receiver:
             (evt.EVT_REQUESTED, self._asked),
             (evt.EVT_C_STORE, self._store_instance),
             (evt.EVT_N_EVENT_REPORT, self._reported),
-            (evt.EVT_RELEASED, lambda event: self._end(event.assoc, RELEASED)),
+            (evt.EVT_ACSE_RECV, self._heard),
             (evt.EVT_ABORTED, lambda event: self._end(event.assoc, ABORTED)),
         ]
         address, port = self._node.address, self._node.port
@@ -170,6 +171,15 @@ class Receiver:
                     address=_address_of(association),
                 )
             return self._calls[association]
+
+    def _heard(self, event: DicomEvent) -> None:
+        """Note that an association is released, before that is confirmed.
+
+        Who was told that all is well must not find a series called lost because we were killed.
+        """
+        primitive = getattr(event, "primitive", None)
+        if isinstance(primitive, A_RELEASE) and primitive.result is None:
+            self._end(event.assoc, RELEASED)
 
     def _end(self, association: Association, how: str) -> None:
         with self._lock:
