@@ -278,6 +278,9 @@ def test_a_model_cannot_replace_itself(west: Cohort, in_use: Path, tmp_path: Pat
     with pytest.raises(SettingsError) as refused:
         accept(west.path, copy, tmp_path / "out", against=in_use)
     assert refused.value.finding == SameModel(path=copy)
+    with pytest.raises(SettingsError) as refused:
+        accept(west.path, in_use, tmp_path / "out", against=in_use)
+    assert refused.value.finding == SameModel(path=in_use)
 
 
 @pytest.mark.parametrize("margin", [-0.01, 0.6, float("nan")])

@@ -17,14 +17,15 @@ from recontour.cohort import Cohort
 from recontour.cohort.acquisition import UNKNOWN_ACQUISITION, Acquisition
 from recontour.cohort.case import UNKNOWN_ORIGIN, Origin
 from recontour.contouring.contourer import Contourer
-from recontour.errors import CohortError, OrganError, OutputError, RecontourError
-from recontour.evaluation.findings import DrawnDifferently
+from recontour.errors import CohortError, OrganError, OutputError, RecontourError, SettingsError
+from recontour.evaluation.findings import DrawnDifferently, NotCompared
 from recontour.geometry import Grid
 from recontour.geometry.arrays import Mask
 from recontour.network import Model, load_model, save_model
 from recontour.network.acquired import NOT_KEPT
 from recontour.workflows import compare, train
 from recontour.workflows.findings import HomeOfAnotherCentre, NoBaseline, OnlyDrafts
+from recontour.workflows.paths import ComparedWithItself
 
 
 def _by_density(
@@ -65,6 +66,24 @@ def test_a_home_centre_of_few_patients_is_shown_and_not_tested(
     assert found.differences
     assert not any(one.is_tested for one in found.differences)
     assert not any(isinstance(said, DrawnDifferently) for said in found.statements)
+    organs = ("Brainstem", "Lens_L")
+    assert NotCompared(organs=organs, fewest=10, at_home=True) in found.statements
+
+
+def test_a_patient_alone_is_said_to_be_too_few(of_near: Path, tmp_path: Path) -> None:
+    alone = fill(Cohort.open_or_create(tmp_path / "alone", "alone"), 1)
+
+    found = compare(of_near, alone.path, tmp_path / "compared")
+
+    organs = ("Brainstem", "Lens_L")
+    assert found.statements == (NotCompared(organs=organs, fewest=3, at_home=False),)
+
+
+def test_a_cohort_is_not_compared_with_itself(of_near: Path, near: Cohort, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as refused:
+        compare(of_near, near.path, tmp_path / "compared", home=near.path)
+
+    assert refused.value.finding == ComparedWithItself(path=near.path)
 
 
 def drawn_wider(tmp_path: Path, acquisition: Acquisition = UNKNOWN_ACQUISITION) -> Cohort:

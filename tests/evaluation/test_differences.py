@@ -14,14 +14,21 @@ from recontour.evaluation.differences import (
     write_differences,
     write_offsets,
 )
-from recontour.evaluation.findings import DrawnDifferently, NothingElseDiffers
+from recontour.evaluation.findings import (
+    DrawnDifferently,
+    ImagesMayMoveContours,
+    NotCompared,
+    NothingElseDiffers,
+)
 from recontour.evaluation.images import image_differences, may_move_contours
 from recontour.evaluation.page import as_notice
 from recontour.evaluation.statements import (
     said_of_differences,
+    said_of_doubt,
     said_of_images,
     said_of_missed,
     said_of_suspects,
+    said_of_untested,
 )
 from recontour.findings import words
 from recontour.geometry.offsets import SIDES, Measure
@@ -154,9 +161,31 @@ def test_unlike_images_are_named_beside_a_difference() -> None:
     rows = rows_of("Brainstem", "left", [6.0, 6.1, 5.9, 6.0])
     found = differences(rows, {"Brainstem": {"left": HOME}})
 
-    different = said_of_differences(found, may_be_images=True)[0]
+    said = said_of_differences(found, may_be_images=True)
 
-    assert "sharpness or noise" in words(different)
+    assert words(said[0]).endswith("; perhaps only because of the images")
+    spread = Spread(mean=10.0, sd=2.0, patients=40)
+    blurred = image_differences({"noise_hu": [30.0] * 3}, {"noise_hu": spread})
+    assert said_of_doubt(said, blurred) == [ImagesMayMoveContours(do_differ=True)]
+    assert said_of_doubt(said, []) == [ImagesMayMoveContours(do_differ=False)]
+    assert said_of_doubt(said[1:], blurred) == []
+
+
+def test_an_organ_that_too_few_patients_show_is_said_not_to_be_compared() -> None:
+    few_at_home = Spread(mean=0.0, sd=0.5, patients=9)
+    home: ByOrgan = {"Brainstem": {"left": HOME}, "Esophagus": {"left": few_at_home}}
+    rows = rows_of("Brainstem", "left", [0.0, 0.1, 0.2])
+    rows += rows_of("Esophagus", "left", [0.0, 0.1, 0.2])
+    rows += rows_of("Larynx", "left", [0.0, 0.1])
+    rows.append(PatientOffsets("p", "p", "Lens_L", {}))
+
+    said = said_of_untested(rows, differences(rows, home), home)
+
+    assert said == [
+        NotCompared(organs=("Larynx",), fewest=3, at_home=False),
+        NotCompared(organs=("Esophagus",), fewest=10, at_home=True),
+    ]
+    assert said_of_untested(rows, [], {}) == []
 
 
 def test_sharpness_and_noise_move_contours_and_hu_do_not() -> None:

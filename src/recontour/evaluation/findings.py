@@ -434,10 +434,7 @@ class DrawnDifferently(Finding):
                 f"{agreeing(len(lone), 'side', 'sides')}, so look at the contours of both"
             )
         if self.may_be_images:
-            said += (
-                "; perhaps only because the model draws differently on these images, which differ "
-                "in sharpness or noise, or could not be compared"
-            )
+            said += "; perhaps only because of the images"
         return said
 
 
@@ -487,17 +484,40 @@ class NotFoundByModel(Finding):
 
 
 @finding
-class TooFewAtHome(Finding):
-    """The model's centre shows too few patients to compare with. fewest: that would do."""
+class NotCompared(Finding):
+    """Organs of which too few patients show both contours. fewest: patients that would do.
 
-    patients: int
+    at_home: those of the model's centre are too few; otherwise this centre's.
+    """
+
+    organs: FitToStore[tuple[str, ...]]
     fewest: int
+    at_home: bool
 
     def sentence(self) -> str:
-        """Say how many there are, and how many are needed."""
+        """Name the organs, and say whose patients are too few."""
+        whose = "the model's centre" if self.at_home else "this centre"
         return (
-            f"the model's centre is known from {plural(self.patients, 'patient')}, too few to say "
-            f"what differs ({self.fewest} are needed)"
+            f"not compared: {', '.join(self.organs)} (fewer than {self.fewest} patients of {whose} "
+            "show both contours)"
+        )
+
+
+@finding
+class ImagesMayMoveContours(Finding):
+    """What is said of contours may be due to the images.
+
+    do_differ: they are known to differ in sharpness or noise; otherwise nobody knows.
+    """
+
+    do_differ: bool
+
+    def sentence(self) -> str:
+        """Say why what is said of the contours is in doubt."""
+        how = "differ" if self.do_differ else "could not be compared"
+        return (
+            f'"perhaps only because of the images": they {how} in sharpness or noise, which alone '
+            "moves a model's contours"
         )
 
 

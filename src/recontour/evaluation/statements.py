@@ -1,20 +1,29 @@
 """What differences between two centres' contours amount to, as findings."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from recontour.evaluation.consistency import Suspect
-from recontour.evaluation.differences import LEAST_AT_HOME, Difference, PatientOffsets, twin_of
+from recontour.evaluation.differences import (
+    LEAST_AT_HOME,
+    LEAST_PATIENTS,
+    Difference,
+    PatientOffsets,
+    twin_of,
+    values_by_organ,
+)
 from recontour.evaluation.findings import (
     DrawnDifferently,
     DrawnFurther,
     DrawnUnlikeOthers,
     ImagesDiffer,
+    ImagesMayMoveContours,
+    NotCompared,
     NotFoundByModel,
     NothingElseDiffers,
-    TooFewAtHome,
 )
-from recontour.evaluation.images import ImageDifference
+from recontour.evaluation.images import MOVE_CONTOURS, ImageDifference
 from recontour.findings import Finding
+from recontour.network.baseline import Spreads
 
 
 def said_of_differences(
@@ -25,14 +34,11 @@ def said_of_differences(
     """Return one finding per organ that is drawn differently, and one that says what was compared.
 
     may_be_images: the images differ in sharpness or noise, which alone moves a model's contours.
-    Nothing is said if nothing was compared.
+    Nothing is said if nothing was tested.
     """
-    if not found:
-        return []
     tested = [one for one in found if one.is_tested]
     if not tested:
-        most = max(one.home_patients for one in found)
-        return [TooFewAtHome(patients=most, fewest=LEAST_AT_HOME)]
+        return []
     said: list[Finding] = []
     stated = [one for one in found if one.is_stated]
     for organ in dict.fromkeys(one.organ for one in stated):
@@ -57,6 +63,34 @@ def _further(difference: Difference, among: Sequence[Difference]) -> DrawnFurthe
         twin_low=twin.low if twin else None,
         twin_high=twin.high if twin else None,
     )
+
+
+def said_of_untested(
+    rows: Iterable[PatientOffsets],
+    found: Iterable[Difference],
+    home: Mapping[str, Spreads],
+) -> list[Finding]:
+    """Return which organs were not tested at all, by whose patients are too few.
+
+    found: the differences of the rows. home: by organ; nothing is said if it is empty. An organ
+    that the model never finds is not named: `said_of_missed` does that.
+    """
+    tested = {one.organ for one in found if one.is_tested}
+    too_few_here: list[str] = []
+    too_few_at_home: list[str] = []
+    for organ, by_measure in values_by_organ(rows).items():
+        if organ in tested or not by_measure:
+            continue
+        is_enough = max(map(len, by_measure.values())) >= LEAST_PATIENTS
+        (too_few_at_home if is_enough else too_few_here).append(organ)
+    said: list[Finding] = []
+    if home and too_few_here:
+        organs = tuple(too_few_here)
+        said.append(NotCompared(organs=organs, fewest=LEAST_PATIENTS, at_home=False))
+    if home and too_few_at_home:
+        organs = tuple(too_few_at_home)
+        said.append(NotCompared(organs=organs, fewest=LEAST_AT_HOME, at_home=True))
+    return said
 
 
 def said_of_missed(rows: Iterable[PatientOffsets]) -> list[Finding]:
@@ -90,6 +124,14 @@ def said_of_suspects(found: Iterable[Suspect]) -> list[Finding]:
             )
         )
     return said
+
+
+def said_of_doubt(said: Iterable[Finding], images: Iterable[ImageDifference]) -> list[Finding]:
+    """Return why statements may be due to the images, if any of those that were said is."""
+    if not any(isinstance(one, DrawnDifferently) and one.may_be_images for one in said):
+        return []
+    far = {one.trait for one in images if one.is_far}
+    return [ImagesMayMoveContours(do_differ=not far.isdisjoint(MOVE_CONTOURS))]
 
 
 def said_of_images(found: Iterable[ImageDifference]) -> list[Finding]:

@@ -123,6 +123,8 @@ def accept(
     refuse_unplottable()
     opened = Cohort.open(cohort)
     tolerances_mm = read_tolerances(Path(tolerances), opened.organs) if tolerances else {}
+    if paths[0].resolve() == paths[1].resolve():
+        raise SettingsError(SameModel(path=paths[1]))
     loaded = loaded_by_name(paths, ())
     models = {name: one.model for name, one in loaded.items()}
     _refuse_same(paths[1], *models.values())

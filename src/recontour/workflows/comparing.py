@@ -36,9 +36,11 @@ from recontour.evaluation.images import ImageDifference, image_differences, may_
 from recontour.evaluation.plotting import refuse_unplottable
 from recontour.evaluation.statements import (
     said_of_differences,
+    said_of_doubt,
     said_of_images,
     said_of_missed,
     said_of_suspects,
+    said_of_untested,
 )
 from recontour.files import whole_folder
 from recontour.findings import Finding, log_finding
@@ -186,12 +188,18 @@ def _compared(
     found = differences(rows, baseline.offsets)
     images = image_differences(_images(cases), baseline.image)
     said = said_of_differences(found, may_be_images=may_move_contours(images))
+    statements = (
+        *said,
+        *said_of_untested(rows, found, baseline.offsets),
+        *said_of_missed(rows),
+        *said_of_doubt(said, images),
+    )
     unlike = suspects(rows, baseline.offsets)
     return ProtocolComparison(
         centre=centre,
         home=home,
         differences=tuple(found),
-        statements=(*said, *said_of_missed(rows)),
+        statements=statements,
         images=tuple(images),
         unlike_images=tuple(said_of_images(images)),
         acquired=acquired_of(cases),

@@ -71,6 +71,19 @@ class SeveralApproved(Finding):
         return "give one folder; only a model takes several cohorts"
 
 
+@finding
+class ComparedWithItself(Finding):
+    """A cohort is also to stand for the model's centre."""
+
+    def sentence(self) -> str:
+        """Say what was given."""
+        return "the cohort given with --home is the one that is to be compared"
+
+    def remedy(self) -> str:
+        """Say what to give."""
+        return "give a cohort of the model's centre to --home, or leave it out"
+
+
 def refuse_swapped(model: Path, folder: Path, order: Order) -> None:
     """Raise SettingsError if a folder was given as the model, and no folder as the folder."""
     try:
@@ -187,3 +200,5 @@ def refuse_for_comparing(
     for place in (cohort, home):
         if place is not None:
             Cohort.open(place)
+    if home is not None and home.resolve() == cohort.resolve():
+        raise SettingsError(ComparedWithItself(path=cohort))
