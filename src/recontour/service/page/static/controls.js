@@ -1,6 +1,6 @@
 // The buttons and sliders of the review page.
 
-import { byId, element, icon } from "./dom.js";
+import { byId, element, icon, toPlane } from "./dom.js";
 import { WORKING } from "./layers.js";
 import { sample } from "./palette.js";
 import { TOOLS } from "./tools.js";
@@ -53,8 +53,7 @@ function tool(name, label, words, key, run) {
   const button = element("button", { title, "data-tool": name }, icon(name), label);
   button.addEventListener("click", (event) => {
     run();
-    const isMouse = event.detail > 0;
-    if (isMouse) byId("axial", HTMLElement).focus({ preventScroll: true });
+    toPlane(event);
   });
   return button;
 }

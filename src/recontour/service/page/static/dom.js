@@ -46,6 +46,12 @@ export function byId(id, kind) {
   return found;
 }
 
+/** After a click with the mouse, let keys go to the axial plane. @param {MouseEvent} event */
+export function toPlane(event) {
+  const isMouse = event.detail > 0;
+  if (isMouse) byId("axial", HTMLElement).focus({ preventScroll: true });
+}
+
 /** @param {number} count @param {string} what */
 export function counted(count, what) {
   return `${count} ${what}${count === 1 ? "" : "s"}`;

@@ -81,5 +81,8 @@ export class Layer {
 
 /** @param {LayerFacts[]} facts @returns {Layer[]} */
 export function layersOf(facts) {
-  return facts.map((one, i) => new Layer(one.id, one.label, DASHES[i % DASHES.length]));
+  return facts.map(({ id, kind, label }, i) => {
+    const words = kind === "draft" ? `Draft: ${label}` : label;
+    return new Layer(id, words, DASHES[i % DASHES.length]);
+  });
 }

@@ -17,6 +17,7 @@ export class DraftLock extends EventTarget {
     this.isMine = false;
     window.setInterval(() => void this.ask(), ASK_MS);
     window.setInterval(() => this.isMine && void this.take(), KEEP_MS);
+    window.addEventListener("focus", () => void this.ask());
     window.addEventListener("pagehide", () => this.release());
   }
 

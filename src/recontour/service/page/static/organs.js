@@ -1,6 +1,6 @@
 // The list of organs: in which order to look at them and why, what was seen and corrected.
 
-import { byId, element, icon } from "./dom.js";
+import { byId, element, icon, toPlane } from "./dom.js";
 import { colourOf, sample } from "./palette.js";
 
 /** @typedef {{organ: string, reasons: string[]}} ToReview */
@@ -35,7 +35,10 @@ export class OrganList {
     const name = element("span", { class: "name" }, organ);
     const pick = element("button", { class: "pick", title: organ }, swatch, name, marks, why);
     const eye = element("button", { class: "quiet eye", "aria-label": `Show ${organ}` });
-    pick.addEventListener("click", () => this.choose(organ));
+    pick.addEventListener("click", (event) => {
+      this.choose(organ);
+      toPlane(event);
+    });
     eye.addEventListener("click", () => this.toggle(organ));
     return { item: element("li", {}, pick, eye), pick, eye, marks, swatch };
   }

@@ -18,6 +18,7 @@ async function open(series) {
   const facts = await get(`/api/series/${series}`);
   showTitle(facts);
   const bench = new Bench(facts, say);
+  const volume = bench.volume.load(() => bench.look.now.slice).then(() => mark("all slices"));
   await bench.drawing?.working.load();
   showPlanes(bench);
   new OrganList(bench);
@@ -32,7 +33,6 @@ async function open(series) {
   byId("axial", HTMLElement).focus({ preventScroll: true });
   bench.choose(bench.look.now.organ);
   bench.axial.addEventListener("drawn", () => !bench.axial.isStale && mark("first picture"));
-  const volume = bench.volume.load(() => bench.look.now.slice).then(() => mark("all slices"));
   await Promise.all([volume, loadOriginal(bench)]);
 }
 

@@ -1,10 +1,11 @@
 // The CT's HU, slice by slice: those nearest to where one looks come first.
 
-import { bytes } from "./api.js";
+import { ApiError, bytes } from "./api.js";
 
 /** @typedef {import("./types.js").Grid} Grid */
 const MOST_AT_ONCE = 8; // slices of one request
 const BESIDE = 2; // requests at a time
+const AGAIN_MS = 1500;
 
 export class Volume extends EventTarget {
   /** @param {number} series @param {Grid} grid */
@@ -72,7 +73,9 @@ export class Volume extends EventTarget {
       this.hu.set(came, first * this.pixels);
     } catch (error) {
       this.state.fill(0, first, first + count);
-      throw error;
+      if (!(error instanceof ApiError) || error.status !== 0) throw error;
+      await new Promise((after) => setTimeout(after, AGAIN_MS)); // the server is away
+      return;
     }
     this.state.fill(2, first, first + count);
     this.dispatchEvent(new Event("slices"));
