@@ -25,6 +25,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import numpy.typing as npt
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # for tests/, which know how to make a site and to drive a browser
@@ -49,15 +50,14 @@ CHANGES = 60  # of the slice
 STROKES = 10
 
 
-def large_case() -> tuple[np.ndarray, Grid, StructureSet]:
+def large_case() -> tuple[npt.NDArray[np.int16], Grid, StructureSet]:
     """Return a patient of the phantom with 100 slices of 512 x 512, and its contours."""
     made = make_case(TARGET, 3)
-    count, rows, columns = made.hu.shape
-    factor = 512 // rows
+    count = made.grid.shape[0]
+    factor = 512 // made.grid.shape[1]
     sources = np.arange(SLICES) * count // SLICES
     hu = made.hu[sources].repeat(factor, axis=1).repeat(factor, axis=2)
-    step_mm = made.grid.slice_step_mm * count / SLICES
-    z_mm = tuple(float(made.grid.slice_z_mm[0] + step_mm * k) for k in range(SLICES))
+    z_mm = tuple(np.linspace(made.grid.slice_z_mm[0], made.grid.slice_z_mm[-1], SLICES).tolist())
     row_mm, column_mm = (spacing / factor for spacing in made.grid.spacing_mm)
     x_mm, y_mm = made.grid.origin_mm
     origin_mm = (x_mm - column_mm / 2, y_mm - row_mm / 2)
@@ -68,7 +68,7 @@ def large_case() -> tuple[np.ndarray, Grid, StructureSet]:
 def _moved(
     structures: StructureSet,
     old: Grid,
-    sources: np.ndarray,
+    sources: npt.NDArray[np.intp],
     z_mm: tuple[float, ...],
 ) -> StructureSet:
     """Return the organs' contours on new slices. sources: the old slice of each new one."""
@@ -106,7 +106,8 @@ def slice_changes(person: Person) -> dict[str, list[float]]:
             const key = i < arguments[0] / 2 ? "PageUp" : "PageDown";
             await frame();
             const began = performance.now();
-            plane.dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true, cancelable: true}));
+            const pressed = {key, bubbles: true, cancelable: true};
+            plane.dispatchEvent(new KeyboardEvent("keydown", pressed));
             const handled = performance.now();
             const rendering = new Promise((done) => requestAnimationFrame((at) => done(at)));
             const painting = await rendering;
@@ -134,7 +135,9 @@ def strokes(person: Person) -> list[float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--repeats", type=int, default=5, help="how often the patient is opened")
     repeats = parser.parse_args().repeats
     hu, grid, structures = large_case()

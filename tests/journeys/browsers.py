@@ -193,7 +193,7 @@ class Person:
         from selenium.webdriver import ActionChains
 
         x, y = self.pixel_of(at_mm)
-        chain = ActionChains(self.browser, duration=0)
+        chain: Any = ActionChains(self.browser, duration=0)
         chain.w3c_actions.pointer_action.move_to_location(x, y)
         return chain
 

@@ -26,7 +26,7 @@ from tests.service.page.site_with_a_draft import (
 
 from recontour.dicom import read_structure_set
 from recontour.geometry import Structure, StructureSet, rasterise, trace
-from recontour.geometry.arrays import Mask
+from recontour.geometry.arrays import Floats, Mask
 from recontour.service.review.prepared import STRUCTURES
 from recontour.service.settings import Site, read_site
 from recontour.service.store import Approval, Draft, Store
@@ -108,7 +108,7 @@ def approved(site: Site, draft: int) -> dict[str, Mask]:
     return masks(site.folder / file)
 
 
-def distance_to_line_mm(start: tuple[float, float], end: tuple[float, float]) -> np.ndarray:
+def distance_to_line_mm(start: tuple[float, float], end: tuple[float, float]) -> Floats:
     """Return how far each pixel's centre of a slice is from a line, (rows, columns)."""
     _, rows, columns = GRID.shape
     row, column = np.mgrid[:rows, :columns]
@@ -116,12 +116,34 @@ def distance_to_line_mm(start: tuple[float, float], end: tuple[float, float]) ->
     along = np.subtract(end, start)
     share = np.clip((points - start) @ along / (along @ along), 0, 1)
     nearest = np.asarray(start) + share[:, None] * along
-    return np.hypot(*(points - nearest).T).reshape(rows, columns)
+    away_mm: Floats = np.hypot(*(points - nearest).T).reshape(rows, columns)
+    return away_mm
 
 
 def choose(person: Person, organ: str) -> None:
     person.find(f'#organs .pick[title="{organ}"]').click()
     person.says("#axial .nw", organ)
+
+
+def check_painted(
+    was: dict[str, Mask],
+    now: dict[str, Mask],
+    start: tuple[float, float],
+    end: tuple[float, float],
+) -> None:
+    """Check that a brush along a line on slice 4, and nothing else, tells `now` from `was`."""
+    assert set(was) == {STEM, "Lens_L", "Lens_R"}
+    assert set(now) == {STEM, "Lens_L"}
+    np.testing.assert_array_equal(now["Lens_L"], was["Lens_L"])
+    others = [0, 1, 2, 3, 5]
+    np.testing.assert_array_equal(now[STEM][others], was[STEM][others])
+    away_mm = distance_to_line_mm(start, end)
+    # the path is sent to 0.01 mm, the brush has 64 corners, and the file holds 0.0001 mm
+    slack_mm = 0.01 + RADIUS_MM * (1 - np.cos(np.pi / 64)) + 0.0001
+    assert now[STEM][4][away_mm < RADIUS_MM - slack_mm].all()
+    is_outside = away_mm > RADIUS_MM + slack_mm
+    np.testing.assert_array_equal(now[STEM][4][is_outside], was[STEM][4][is_outside])
+    assert (now[STEM][4] & ~was[STEM][4]).any()
 
 
 def test_a_doctor_corrects_and_approves(doctor: Person, site: Site, draft: int) -> None:
@@ -170,19 +192,7 @@ def test_a_doctor_corrects_and_approves(doctor: Person, site: Site, draft: int) 
     doctor.find("#approval-yes").click()
     doctor.says("#said", "2 organs approved")
 
-    was, now = drafted(site, draft), approved(site, draft)
-    assert set(was) == {STEM, "Lens_L", "Lens_R"}
-    assert set(now) == {STEM, "Lens_L"}
-    np.testing.assert_array_equal(now["Lens_L"], was["Lens_L"])
-    others = [0, 1, 2, 3, 5]
-    np.testing.assert_array_equal(now[STEM][others], was[STEM][others])
-    away_mm = distance_to_line_mm(start, end)
-    # the path is sent to 0.01 mm, the brush has 64 corners, and the file holds 0.0001 mm
-    slack_mm = 0.01 + RADIUS_MM * (1 - np.cos(np.pi / 64)) + 0.0001
-    assert now[STEM][4][away_mm < RADIUS_MM - slack_mm].all()
-    is_outside = away_mm > RADIUS_MM + slack_mm
-    np.testing.assert_array_equal(now[STEM][4][is_outside], was[STEM][4][is_outside])
-    assert (now[STEM][4] & ~was[STEM][4]).any()
+    check_painted(drafted(site, draft), approved(site, draft), start, end)
     assert doctor.troubles() == []  # such as something that the page's own policy refused
 
 
@@ -323,7 +333,8 @@ while (walker.nextNode()) {
 return found;
 """
 NAMELESS = """
-const controls = document.querySelectorAll("button, input:not([type=hidden]), select, a, [role=slider], [tabindex='0']");
+const kinds = "button, input:not([type=hidden]), select, a, [role=slider], [tabindex='0']";
+const controls = document.querySelectorAll(kinds);
 return [...controls].filter((one) => {
   const named = one.textContent.trim() || one.getAttribute("aria-label") || one.labels?.length;
   return !named;
