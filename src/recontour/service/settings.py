@@ -223,11 +223,11 @@ class PageSettings:
 class LoopSettings:
     """When a model learns from what was corrected.
 
-    after: so many new corrected patients; None: only when a person asks. keep_aside: the share of
+    after: so many new patients to learn from; 0: only when a person asks. keep_aside: the share of
     patients for testing. threads: of a training; it runs at low priority.
     """
 
-    after: Annotated[int, Field(ge=1, le=10_000)] | None = 10
+    after: Annotated[int, Field(ge=0, le=10_000)] = 10
     keep_aside: Annotated[float, Field(gt=0, lt=1)] = 0.3
     threads: Annotated[int, Field(ge=1, le=1000)] = 1
 

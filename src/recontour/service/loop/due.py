@@ -61,7 +61,7 @@ def corrected(session: Session, site: Site, name: str) -> Corrected:
         training=len(training),
         aside=len(aside),
         new=max(0, len(training) - before),
-        wanted=site.loop.after,
+        wanted=site.loop.after or None,
         wanted_aside=fewest_patients(max(1, len(_organs(site, name)))),
     )
 

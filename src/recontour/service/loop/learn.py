@@ -14,6 +14,7 @@ is made again.
 
 import logging
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +48,7 @@ from recontour.service.loop.versions import (
 from recontour.service.settings import Site
 from recontour.service.store import ModelVersion, Store
 from recontour.training.folder import RunFolder
+from recontour.wording import plural
 from recontour.workflows.accepting import accept
 from recontour.workflows.check_folder import CheckFolder
 from recontour.workflows.learning import adapt
@@ -214,9 +216,21 @@ def _note(
             LEARNT_FROM: lesson.patients,
             "tested with": found.images.patients,
             "organs": {one.organ: one.decision.value for one in found.organs},
+            "words": _decided(found, promoted, called(used)),
         },
     )
     version.acceptance = str(files.report.relative_to(site.folder))
     what = f"{called(version)}: {version.state}, {len(promoted)} of {len(found.organs)} organs"
     audit(session, Event.LEARNT, "recontour", what=what)
     return version
+
+
+def _decided(found: Acceptance, promoted: Sequence[str], used: str) -> str:
+    """Say what the gate decided. used: what the version in use is called."""
+    tested = f"tested with {plural(found.images.patients, 'patient')} against {used}"
+    if not promoted:
+        return f"no organ promoted, {tested}"
+    said = f"promoted: {', '.join(promoted)}"
+    if found.from_parent:
+        said += f"; as in {used}: {', '.join(found.from_parent)}"
+    return f"{said}; {tested}"

@@ -2,18 +2,17 @@
 
 from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 from starlette.responses import FileResponse, Response
 
-from recontour.service import jobs as queue
+from recontour.service.loop.due import ask_to_learn, corrected, learning_in_words
 from recontour.service.loop.versions import promote, roll_back, versions_of
 from recontour.service.page.asked import Asked, answered
 from recontour.service.page.findings import NotThere
 from recontour.service.page.refusals import RefusedError
 from recontour.service.page.security import REPORT_ALONE
 from recontour.service.settings import Site
-from recontour.service.store import Collected, ModelVersion, now
+from recontour.service.store import ModelVersion
 
 REPORT = "report.html"
 
@@ -27,15 +26,14 @@ def listed(asked: Asked) -> Response:
 
 
 def _model(session: Session, site: Site, name: str) -> dict[str, Any]:
-    cases = list(session.scalars(select(Collected).where(Collected.model == name)))
-    aside = sum(case.is_aside for case in cases)
+    state = corrected(session, site, name)
     return {
         "name": name,
         "versions": [_version(site, version) for version in versions_of(session, name)],
-        "corrected": len(cases),
-        "aside": aside,
-        "new": len(cases) - aside,
-        "learning": "",
+        "corrected": state.cases,
+        "aside": state.aside,
+        "new": state.new,
+        "learning": learning_in_words(session, site, name),
     }
 
 
@@ -80,7 +78,7 @@ def learn(asked: Asked) -> Response:
     """Let a model learn from its corrected cases."""
     name = _known(asked)
     with asked.page.store.begin() as session:
-        job = queue.put(session, "learn", f"learn {name} {now()}", {"model": name})
+        job = ask_to_learn(session, asked.page.site, name, asked.who.name)
         return answered({"job": job.id})
 
 
