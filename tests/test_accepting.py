@@ -21,6 +21,7 @@ from recontour.cohort import Cohort
 from recontour.cohort.findings import UnknownPatients
 from recontour.contouring.contourer import Contourer
 from recontour.errors import CohortError, RecontourError, SettingsError
+from recontour.evaluation.figures import colour_of
 from recontour.evaluation.gate import Decision, Reason
 from recontour.evaluation.limits import read_limits
 from recontour.geometry.arrays import Mask
@@ -168,6 +169,11 @@ def test_offsets_are_of_the_model_against_the_reference(
     lower_end = found.offsets["Brainstem", "in_use", "caudal"]
     assert (lower_end.mean, lower_end.sd, lower_end.patients) == (-3.0, 0.0, 8)
     assert found.offsets["Brainstem", "candidate", "caudal"].mean == 0.0
+    page = (tmp_path / "out" / "report.html").read_text()
+    panels = page.partition("Millimetres by direction")[2].partition("<table>")[0]
+    assert "mm further out than the reference" in panels
+    for colour in colour_of(["in_use", "candidate"]).values():
+        assert f"stroke: {colour.lower()}" in panels
 
 
 def test_a_script_can_tell(

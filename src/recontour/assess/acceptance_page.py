@@ -1,14 +1,24 @@
 """The page that a physicist signs: decisions, what they rest on, and how to go back."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from platform import python_version
 
 import numpy as np
+from markupsafe import Markup
 
-from recontour.assess.acceptance import Acceptance, Failure, MeanOffset, Span, limits, worst_cases
+from recontour.assess.acceptance import (
+    Acceptance,
+    Failure,
+    MeanOffset,
+    MeanOffsets,
+    Span,
+    limits,
+    worst_cases,
+)
+from recontour.evaluation.difference_figures import Mark, direction_panels
 from recontour.evaluation.figures import OverlaysOf, Picture, colour_of, draw
 from recontour.evaluation.gate import ALPHA, ENOUGH_POWER, Decision, OrganGate, Shift
 from recontour.evaluation.gate_words import how_many_more, why
@@ -19,6 +29,7 @@ from recontour.geometry.offsets import MEASURES, UNITS
 from recontour.organs import organ_of
 
 PACKAGES = ("recontour", "torch", "numpy", "scipy", "openvino", "contourpy")
+APART = 0.17  # of the distance of two directions: how far a model is drawn from their line
 MARKS = {Decision.PROMOTE: "better", Decision.KEEP: "worse", Decision.UNDECIDED: ""}
 
 
@@ -57,16 +68,18 @@ def write_acceptance_page(path: Path, found: Acceptance, overlays_of: OverlaysOf
     Raises: OutputError: the file exists, or cannot be written there.
     """
     names = [found.parent.name, found.candidate.name]
+    colours = colour_of(names)
     tolerances_mm = {row.organ: row.tolerance_mm for row in found.scores}
     contents = {
         "found": found,
         "models": names,
-        "colours": colour_of(names),
+        "colours": colours,
         "notices": [*map(as_notice, found.warnings), *found.notices],
         "rows": [_row(one) for one in found.organs],
         "groups": {one.value: organs for one, organs in found.by_decision.items()},
         "from_parent": found.from_parent,
         "offsets": _offset_rows(found),
+        "panels": _panels(found, colours),
         "directions": [f"{one}, {UNITS[one]}" for one in MEASURES],
         "failures": _failures(found.failures),
         "worst": list(_pictured(found, overlays_of)),
@@ -118,6 +131,34 @@ def _offset_rows(found: Acceptance) -> list[tuple[str, str, list[tuple[str, str]
             if any(mean != NONE for mean, _ in cells):
                 rows.append((one.organ, model, cells))
     return rows
+
+
+def _panels(found: Acceptance, colours: Mapping[str, str]) -> Markup:
+    """Draw the offsets of both models by direction, organ by organ; nothing if there are none."""
+    offsets = found.offsets
+    marks: list[Mark] = []
+    for one in found.organs:
+        marks += _marks(offsets, one.organ, found.parent.name, colours, -APART)
+        marks += _marks(offsets, one.organ, found.candidate.name, colours, APART)
+    label = "mm further out than the reference"
+    return Markup(direction_panels(marks, label)) if marks else Markup("")
+
+
+def _marks(
+    offsets: MeanOffsets,
+    organ: str,
+    model: str,
+    colours: Mapping[str, str],
+    lower_by: float,
+) -> list[Mark]:
+    """Return a model's offsets of an organ as marks, each a bit below its direction's line."""
+    marks = []
+    for measure in MEASURES:
+        one = offsets.get((organ, model, measure))
+        if one:
+            colour = colours[model]
+            marks.append(Mark(organ, measure, one.mean, one.low, one.high, colour, lower_by))
+    return marks
 
 
 def _offset(offset: MeanOffset | None) -> tuple[str, str]:

@@ -1,6 +1,8 @@
-"""Differences between two centres' contours as a picture: one small panel per organ."""
+"""How far contours lie from others by direction, as a picture: one small panel per organ."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import isfinite
 from typing import TYPE_CHECKING
 
 from recontour.evaluation.differences import Difference
@@ -26,18 +28,48 @@ NAMES: dict[Measure, str] = {
 }
 
 
-@default_settings()
-def difference_panels(found: Sequence[Difference]) -> str:
-    """Draw the differences in mm by direction as SVG: the mean and its 95 % interval.
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A mean in mm with its 95 % interval, in one direction of an organ.
 
-    One panel per organ, all on one scale. Stated differences are coloured.
+    low, high: NaN if there is none. lower_by: how far below the direction's line it is drawn, where
+    1 is the next direction's line.
+    """
+
+    organ: str
+    measure: Measure
+    mean: float
+    low: float
+    high: float
+    colour: str
+    lower_by: float = 0.0
+
+
+def difference_panels(found: Iterable[Difference]) -> str:
+    """Draw two centres' differences in mm by direction as SVG. Stated ones are coloured.
 
     >>> difference_panels([]).startswith("<svg")
     True
     """
+    marks = []
+    for one in found:
+        colour = STATED if one.is_stated else OTHERS
+        marks.append(Mark(one.organ, one.measure, one.mean, one.low, one.high, colour))
+    return direction_panels(marks, "mm further out than at the model's centre")
+
+
+@default_settings()
+def direction_panels(marks: Iterable[Mark], label: str) -> str:
+    """Draw means in mm by direction as SVG: one panel per organ, all on one scale.
+
+    label: of the axis. What is not in mm by direction, such as the volume, is left out.
+
+    >>> direction_panels([], "mm").startswith("<svg")
+    True
+    """
     from matplotlib.figure import Figure
 
-    in_mm = [one for one in found if one.measure in NAMES]
+    in_mm = [one for one in marks if one.measure in NAMES]
     organs = list(dict.fromkeys(one.organ for one in in_mm))
     rows = max(1, -(-len(organs) // PANELS_PER_ROW))
     figure = Figure(figsize=(7.4, 1.7 * rows + 0.3), layout="constrained")
@@ -48,25 +80,24 @@ def difference_panels(found: Sequence[Difference]) -> str:
         panel.set_xlim(-reach_mm, reach_mm)
     for panel in panels[len(organs) :]:
         panel.set_visible(False)
-    figure.supxlabel("mm further out than at the model's centre", fontsize=8)
+    figure.supxlabel(label, fontsize=8)
     return svg_of(figure)
 
 
-def _reach_mm(found: Sequence[Difference]) -> float:
+def _reach_mm(marks: Sequence[Mark]) -> float:
     """Return how far the axis reaches to either side: to the end of the longest interval."""
     ends_mm = [LEAST_REACH_MM]
-    for one in found:
-        ends_mm += [abs(one.low), abs(one.high)]
+    for one in marks:
+        ends_mm += [abs(end) for end in (one.mean, one.low, one.high) if isfinite(end)]
     return MARGIN * max(ends_mm)
 
 
-def _draw_panel(panel: "Axes", organ: str, found: Sequence[Difference]) -> None:
+def _draw_panel(panel: "Axes", organ: str, marks: Sequence[Mark]) -> None:
     panel.axvline(0, color="black", linewidth=0.6)
-    for one in found:
-        place = -MEASURES.index(one.measure)
-        colour = STATED if one.is_stated else OTHERS
-        panel.plot([one.low, one.high], [place, place], color=colour, linewidth=1.4)
-        panel.plot(one.mean, place, "o", color=colour, markersize=4)
+    for one in marks:
+        place = -MEASURES.index(one.measure) - one.lower_by
+        panel.plot([one.low, one.high], [place, place], color=one.colour, linewidth=1.4)
+        panel.plot(one.mean, place, "o", color=one.colour, markersize=4)
     panel.set_title(organ, fontsize=8, parse_math=False)
     panel.set_yticks([-MEASURES.index(measure) for measure in NAMES], list(NAMES.values()))
     panel.tick_params(labelsize=7)
