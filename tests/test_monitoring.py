@@ -258,3 +258,8 @@ def test_too_few_patients_are_explained(
         monitor(clinic.drafts, clinic.approved, tmp_path / "out", baseline=8)
     said = [record.getMessage() for record in caplog.records]
     assert len([one for one in said if "map those that are organs with --names" in one]) == 1
+
+
+def test_a_model_that_is_not_there_is_called_a_model(clinic: Clinic, tmp_path: Path) -> None:
+    with pytest.raises(RecontourError, match="not found; a model file is expected"):
+        monitor(tmp_path / "nort.safetensors", clinic.approved, tmp_path / "out")

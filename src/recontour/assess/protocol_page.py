@@ -169,9 +169,11 @@ def _typical(page: PageOf, overlays_of: OverlaysOf) -> list[Pictured]:
 def _suspects(page: PageOf, overlays_of: OverlaysOf) -> list[Pictured]:
     shown = []
     for one in page.suspects[:MOST_SUSPECTS]:
-        how = f"{signed(one.excess_mm, 1)} mm, {one.measure}"
+        more, less = DRAWN[one.measure]
+        how = more if one.excess_mm > 0 else less
+        caption = f"{abs(one.excess_mm):.1f} mm {how} than in the others"
         case = _case_of(page, one.patient, one.organ)
-        shown.append(_pictured(one.organ, case, how, overlays_of))
+        shown.append(_pictured(one.organ, case, caption, overlays_of))
     return shown
 
 

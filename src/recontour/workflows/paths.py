@@ -177,9 +177,10 @@ def refuse_for_monitoring(
 
 
 def is_model_path(path: Path) -> bool:
-    """Return whether a path is a file, or two as in TRUNK+HEAD."""
+    """Return whether a path is a file, two as in TRUNK+HEAD, or a model's that does not exist."""
     try:
-        return path.is_file() or (not path.exists() and "+" in str(path))
+        is_named_as_one = "+" in str(path) or path.suffix == ".safetensors"
+        return path.is_file() or (not path.exists() and is_named_as_one)
     except OSError:  # a name that is too long, because it is two
         return "+" in str(path)
 
