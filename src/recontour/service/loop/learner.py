@@ -6,20 +6,19 @@ it began with.
 
 import logging
 import os
+import sys
 from typing import Any
 
-import torch
 from sqlalchemy import select
 
 from recontour.errors import FaultError, RecontourError
 from recontour.files import SystemReason
 from recontour.findings import Finding, Unexpected, log_finding
 from recontour.service import jobs
-from recontour.service.child import Ending, begin_child
+from recontour.service.child import MENDABLE, Ending, begin_child
 from recontour.service.jobs import Claimed
 from recontour.service.loop.collect import collect_approval, collect_returned, note_returned
 from recontour.service.loop.due import learn_if_due
-from recontour.service.loop.learn import learn
 from recontour.service.settings import Site
 from recontour.service.store import Collected, Store
 
@@ -34,15 +33,19 @@ class EndedError(Exception):
     """The process is asked to end; what it does can go on later."""
 
 
-def main() -> None:
-    """Serve until the process is asked to end."""
+def main() -> int:
+    """Serve until the process is asked to end. Returns: the exit code."""
     site, ending = begin_child("learner")
     os.nice(LOWEST_PRIORITY)
-    torch.set_num_threads(site.loop.threads)
-    store = Store.of(site)
+    try:
+        store = Store.of(site)
+    except RecontourError as error:
+        log_finding(log, logging.ERROR, error.finding)
+        return MENDABLE
     while not ending.is_asked:
         if not do_next(site, store, ending):
             ending.wait(POLL_S)
+    return 0
 
 
 def do_next(site: Site, store: Store, ending: Ending) -> bool:
@@ -84,6 +87,13 @@ def _failed(store: Store, claimed: Claimed, finding: Finding, *, again: bool) ->
 
 
 def _learn(site: Site, store: Store, claimed: Claimed, ending: Ending) -> None:
+    # A site that only collects does without torch and its memory.
+    import torch
+
+    from recontour.service.loop.learn import learn
+
+    torch.set_num_threads(site.loop.threads)
+
     def progress(_what: str, _done: int, _of: int, _words: str) -> None:
         if ending.is_asked:
             raise EndedError
@@ -105,4 +115,4 @@ def _collect(site: Site, store: Store, claimed: Claimed) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
