@@ -62,6 +62,21 @@ def test_a_parent_that_asks_its_own_parent_is_taken_over_as_it_is(
     assert load_model(tmp_path / "again").organs == grandchild.organs
 
 
+def test_only_the_heads_that_an_organ_needs_come_along(model: Model) -> None:
+    first = organ_by_organ(child_of(model, "south", share=0.0), model, ("Lens_L",))
+    assert len(first.heads) == 2  # the child's, and the model's for the lens
+    second = child_of(model, "west", share=0.0)
+    for parameter in second.network.own_parameters():
+        if parameter.requires_grad:  # the trunk stays what all three share
+            parameter.data.mul_(1.1)
+    joined = organ_by_organ(second, first, ("Lens_L",))
+    assert [joined.share_of(head) for head in range(len(joined.heads))] == [
+        {"Brainstem": 1.0},
+        {"Lens_L": 1.0},
+    ]
+    assert torch.allclose(logits(joined)[:, 1], logits(model)[:, 1], atol=1e-6)
+
+
 def test_masks_are_those_of_its_own_model(model: Model, north: Cohort) -> None:
     child = child_of(model, "south", share=0.25)
     joined = organ_by_organ(child, model, ("Brainstem",))
