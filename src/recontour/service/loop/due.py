@@ -2,6 +2,8 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -75,7 +77,15 @@ def collected(session: Session, name: str) -> list[Collected]:
 def _organs(site: Site, name: str) -> Collection[str]:
     """Return the organs that people corrected for a model."""
     path = SiteFolder(site.folder).corrected(name)
-    return Cohort.open(path).organs if Cohort.is_at(path) else ()
+    if not Cohort.is_at(path):
+        return ()
+    return _organs_at(path, (path / "cases").stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=100)
+def _organs_at(cohort: Path, _changed_at_ns: int) -> Collection[str]:
+    """Return the organs of a cohort; every case is read, so the page must not ask each time."""
+    return Cohort.open(cohort).organs
 
 
 def learn_if_due(session: Session, site: Site, name: str) -> Job | None:
