@@ -1,0 +1,244 @@
+"""Patients, voxels, contours and approvals, as a browser gets them."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.service.page.conftest import Browser, Served
+from tests.service.page.site_with_a_draft import GRID, small_case
+
+from recontour.findings import Unexpected, as_json
+from recontour.geometry import Contour, rasterise
+from recontour.service import jobs
+from recontour.service.review.planes import from_plain
+from recontour.service.store import (
+    ARRIVING,
+    COMPLETE,
+    INCOMPLETE,
+    UNMATCHED,
+    Approval,
+    Audited,
+    Draft,
+    Job,
+    Series,
+    now,
+)
+
+HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
+AWAY = Unexpected(reason="it does not answer")
+
+
+def row(browser: Browser, search: str = "") -> dict[str, Any]:
+    (found,) = browser.get("/api/series", params={"search": search}).json()["series"]
+    return dict(found)
+
+
+def voxels(contours: dict[str, Any], organ: str) -> Any:
+    """Return the mask that a layer's rings enclose."""
+    drawn = []
+    for index, rings in from_plain(contours.get(organ, {})).items():
+        drawn += [Contour(np.array(ring), GRID.slice_z_mm[index]) for ring in rings]
+    return rasterise(drawn, GRID)
+
+
+def test_the_list_says_what_became_of_a_series(served: Served) -> None:
+    (viewer,) = served.browsers("viewer")
+    found = row(viewer)
+    assert (found["patient_name"], found["patient_id"]) == ("PHANTOM, Ada", "P-1")
+    assert (found["state"], found["words"], found["organs"]) == ("to review", "", 2)
+    assert found["look_first"] == ["Lens_R", "Brainstem", "Lens_L"]
+    seen = []
+    with served.store.begin() as session:
+        jobs.put(session, "contour", "contour 1 1 all", {"rule": "all"}, series_id=1)
+    seen.append(row(viewer)["state"])
+    with served.store.begin() as session:
+        claimed = jobs.claim(session, "contour", 1)
+        assert claimed is not None
+    seen.append(row(viewer)["state"])
+    with served.store.begin() as session:
+        jobs.failed(session, claimed.id, AWAY, again=False)
+    seen.append(row(viewer)["state"])
+    assert row(viewer)["words"] == "contouring failed: it does not answer"
+    for state in (ARRIVING, INCOMPLETE, UNMATCHED):
+        with served.store.begin() as session:
+            series = session.get_one(Series, 1)
+            series.state, series.finding = state, as_json(AWAY)
+        seen.append(row(viewer)["state"])
+        assert row(viewer)["words"] in ("6 slices so far", "it does not answer")
+    assert seen == ["waiting", "contouring", "failed", "arriving", "incomplete", "unmatched"]
+
+
+def test_a_search_finds_parts_of_names_and_takes_no_pattern(served: Served) -> None:
+    (viewer,) = served.browsers("viewer")
+    for words in ("ada", "P-1", "NECK", "phantom^a"):
+        assert row(viewer, words)["id"] == 1
+    for words in ("%", "_-1", "' OR 1=1 --", "\\", "eve"):
+        assert viewer.get("/api/series", params={"search": words}).json() == {"series": []}
+
+
+def test_a_job_that_failed_is_put_back_and_a_series_contoured_again(served: Served) -> None:
+    editor, viewer = served.browsers("editor", "viewer")
+    first = editor.post("/api/series/1/contour", {"anyway": True}).json()["job"]
+    again = editor.post("/api/series/1/contour").json()["job"]
+    assert first["id"] == again["id"]  # it still waits
+    with served.store.begin() as session:
+        assert session.get_one(Job, first["id"]).key == "contour 1 0 all"
+        claimed = jobs.claim(session, "contour", 1)
+        assert claimed is not None
+        jobs.failed(session, claimed.id, AWAY, again=False)
+    (failed,) = row(viewer)["jobs"]
+    assert (failed["state"], failed["words"]) == ("failed", "contouring failed: it does not answer")
+    assert editor.post(f"/api/jobs/{failed['id']}/again").json()["job"]["state"] == "waiting"
+    with served.store.begin() as session:
+        jobs.done(session, failed["id"])
+    other = editor.post("/api/series/1/contour").json()["job"]
+    assert other["id"] != first["id"]
+    with served.store.begin() as session:
+        session.get_one(Series, 1).state = ARRIVING
+    assert editor.post("/api/series/1/contour").status_code == 409
+
+
+def test_a_series_that_no_rule_takes_cannot_be_contoured(served: Served) -> None:
+    (editor,) = served.browsers("editor")
+    with served.store.begin() as session:
+        series = session.get_one(Series, 1)
+        series.state, series.rule = COMPLETE, None
+    assert editor.post("/api/series/1/contour").status_code == 200  # "all" takes everything
+    with served.store.begin() as session:
+        assert session.get_one(Series, 1).rule == "all"
+
+
+def test_a_series_comes_with_its_voxels_and_contours(served: Served) -> None:
+    (viewer,) = served.browsers("viewer")
+    found = viewer.get("/api/series/1").json()
+    assert found["grid"]["shape"] == [6, 64, 64]
+    assert found["may"] == {"edit": False, "approve": False}
+    assert found["review_order"][0] == {"organ": "Lens_R", "reasons": ["not found on this CT"]}
+    (layer,) = found["layers"]
+    names = {one["organ"]: one["roi_name"] for one in layer["organs"]}
+    assert names == {"Lens_R": "Lens_R", "Brainstem": "HIRNSTAMM", "Lens_L": "Linse links"}
+    hu, structures = small_case()
+    some = viewer.get("/api/series/1/volume", params={"first": 2, "count": 3})
+    assert (np.frombuffer(some.content, "<i2").reshape(3, 64, 64) == hu[2:5]).all()
+    everything = viewer.get("/api/series/1/volume", params={"count": 999})
+    assert len(everything.content) == int(everything.headers["content-length"]) == hu.nbytes
+    for wrong in ({"first": 6}, {"first": -1}, {"count": 0}, {"count": "x"}, {"first": "9" * 99}):
+        assert viewer.get("/api/series/1/volume", params=wrong).status_code == 400
+    contours = viewer.get(f"/api/layers/{layer['id']}/contours").json()
+    for organ in structures.names:
+        drawn = rasterise(structures[organ].contours, GRID)
+        assert (voxels(contours, organ) == drawn).all()
+
+
+def test_a_correction_is_approved_and_shown_as_a_layer(served: Served) -> None:
+    doctor, viewer = served.browsers("doctor", "viewer")
+    assert doctor.dab().json()["revision"] == 1
+    working = viewer.get("/api/drafts/1/working").json()
+    assert (working["edited"], working["can_undo"]) == (["Brainstem"], True)
+    sent = {"revision": 1, "organs": ["Brainstem", "Lens_L", "Lens_R"], "seconds": 9.5}
+    answer = doctor.post("/api/drafts/1/approve", sent)
+    assert answer.json() == {"approval_id": 1, "layer": "approved-1"}
+    approved, draft = viewer.get("/api/series/1").json()["layers"]
+    assert (approved["id"], draft["id"]) == ("approved-1", "draft-1")
+    assert [one["organ"] for one in approved["organs"]] == ["Brainstem", "Lens_L"]
+    shown = viewer.get("/api/layers/approved-1/contours").json()
+    for organ in ("Brainstem", "Lens_L"):
+        assert (voxels(shown, organ) == voxels(working["contours"], organ)).all()
+    found = row(viewer)
+    assert (found["state"], found["approved_by"]) == ("approved", "doctor")
+    with served.store.begin() as session:
+        assert session.get_one(Approval, 1).seconds == 9.5
+
+
+def test_copying_a_layer_brings_the_draft_back(served: Served) -> None:
+    (doctor,) = served.browsers("doctor")
+    before = doctor.get("/api/drafts/1/working").json()["contours"]
+    doctor.dab()
+    copy = {"kind": "copy", "layer": "draft-1", "slices": None}
+    sent = {"organ": "Brainstem", "revision": 1, "op": copy}
+    assert list(doctor.post("/api/drafts/1/edits", sent).json()["changed"]["Brainstem"]) == ["2"]
+    working = doctor.get("/api/drafts/1/working").json()
+    assert (working["contours"], working["edited"]) == (before, [])
+    for layer in ("draft-2", "approved-1", "draft-x", "x", "draft-"):
+        sent["op"], sent["revision"] = copy | {"layer": layer}, 2
+        assert doctor.post("/api/drafts/1/edits", sent).status_code == 404
+
+
+def test_two_people_at_one_draft_see_each_other_s_lock(served: Served) -> None:
+    doctor, editor = served.browsers("doctor", "editor")
+    assert doctor.get("/api/series/1").json()["lock"] is None
+    assert doctor.dab().status_code == 200
+    lock = editor.get("/api/series/1").json()["lock"]
+    assert (lock["who"], lock["until"] > now()) == ("doctor", True)
+    for answer in (editor.dab(1), editor.post("/api/drafts/1/undo"),
+                   editor.post("/api/drafts/1/lock")):  # fmt: skip
+        assert answer.status_code == 409
+        assert answer.json()["error"].startswith("doctor is editing this draft")
+    assert editor.post("/api/drafts/1/unlock").json()["lock"]["who"] == "doctor"
+    assert doctor.post("/api/drafts/1/unlock").json() == {"lock": None}
+    assert editor.post("/api/drafts/1/lock").json()["lock"]["who"] == "editor"
+    assert editor.dab(0).status_code == 409  # an old page
+    assert editor.dab(1, x_mm=25.0).json()["revision"] == 2
+
+
+def test_an_audit_trail_names_each_event_once_in_a_session(served: Served) -> None:
+    (doctor,) = served.browsers("doctor")
+    for revision in range(3):
+        doctor.get("/api/series/1")
+        doctor.dab(revision, x_mm=22.0 + revision)
+    doctor.post("/api/drafts/1/approve", {"revision": 3, "organs": ["Brainstem"]})
+    with served.store.begin() as session:
+        events = [
+            (one.event, one.action, one.who, one.patient_id) for one in session.query(Audited)
+        ]
+    assert events == [
+        ("login", "E", "doctor", ""),
+        ("viewed", "R", "doctor", "P-1"),
+        ("changed", "U", "doctor", "P-1"),
+        ("approved", "U", "doctor", "P-1"),
+    ]
+
+
+def test_no_text_of_dicom_s_becomes_markup(served: Served) -> None:
+    with served.store.begin() as session:
+        series = session.get_one(Series, 1)
+        for name in ("patient_name", "patient_id", "description", "body_part", "manufacturer"):
+            setattr(series, name, HOSTILE)
+        series.finding = as_json(Unexpected(reason=HOSTILE))
+        series.state = INCOMPLETE
+        draft = session.get_one(Draft, 1)
+        draft.organs = dict.fromkeys(draft.organs, HOSTILE)
+        draft.findings = [as_json(Unexpected(reason=HOSTILE))]
+    (boss,) = served.browsers("boss")
+    for path in ("/", "/review/1", "/models", "/nothing", f"/review/{HOSTILE}",
+                 f"/acceptance/{HOSTILE}/report.html"):  # fmt: skip
+        answer = boss.get(path)
+        assert answer.headers["content-type"].startswith("text/html")
+        assert "alert(" not in answer.text
+    for path in ("/api/series", "/api/series/1", "/api/layers/draft-1/contours",
+                 f"/api/series/{HOSTILE}", "/api/models"):  # fmt: skip
+        answer = boss.get(path)
+        assert answer.headers["content-type"] == "application/json"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_what_the_login_form_shows_again_is_text(served: Served) -> None:
+    answer = served.browser().log_in(HOSTILE[:60], "wrong password")
+    assert "<script>alert" not in answer.text
+    assert "&lt;script&gt;" in answer.text
+
+
+def test_a_fault_says_no_more_than_its_kind(
+    served: Served, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (viewer,) = served.browsers("viewer")
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("PHANTOM^Ada")
+
+    monkeypatch.setattr("recontour.service.page.series.prepared", fail)
+    answer = viewer.get("/api/series/1")
+    assert answer.status_code == 500
+    assert "RuntimeError" in answer.json()["error"]
+    assert "Ada" not in answer.text + caplog.text
+    assert "RuntimeError at test_series.py" in caplog.text
