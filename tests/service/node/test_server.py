@@ -13,7 +13,7 @@ from tests.service.node.peers import HERE, calling, images, send
 
 from recontour.errors import SettingsError
 from recontour.findings import words
-from recontour.service.node import receive, server
+from recontour.service.node import receive, server, waiting
 from recontour.service.node.receive import Receiver
 from recontour.service.node.send import connected, echo
 from recontour.service.node.tls import client_context
@@ -60,7 +60,7 @@ def test_a_message_that_never_ends_is_broken_off(
     site: Site, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with calling(site.node.port) as association:
-        monkeypatch.setattr(server, "MOST_MESSAGE", 100)
+        monkeypatch.setattr(waiting, "MOST_MESSAGE", 100)
         answer = association.send_c_store(images(UID, 1)[0])
     assert "Status" not in answer
     assert not association.is_established

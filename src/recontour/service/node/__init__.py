@@ -2,6 +2,7 @@
 
 receive      the receiver: C-STORE and C-ECHO
 server       its connections: limits, time limits, TLS
+waiting      associations that wait until there is something to do
 keeping      files of what arrives
 arrivals     what arrived, in the database
 complete     whether a series is complete

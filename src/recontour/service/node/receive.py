@@ -9,6 +9,7 @@ not acknowledged is noted against its series, which is then not contoured.
 import ipaddress
 import logging
 import os
+import resource
 import sys
 import threading
 from collections.abc import Callable
@@ -58,8 +59,9 @@ from recontour.service.node.keeping import (
     looked_at,
 )
 from recontour.service.node.mended import mend_pynetdicom
-from recontour.service.node.server import ACSE_S, IDLE_S, MOST_PDU, listen
+from recontour.service.node.server import ACSE_S, IDLE_S, listen
 from recontour.service.node.tls import server_context
+from recontour.service.node.waiting import MOST_PDU
 from recontour.service.settings import NodeSettings, Site
 from recontour.service.store import Store
 
@@ -291,10 +293,18 @@ def _note_stranger(session: Session, title: str, address: str) -> None:
     audit(session, Event.REFUSED, title, address=address, what="caller", outcome=MINOR)
 
 
+def _allow_many_files() -> None:
+    """Let this process have as many open files as it may: a connection takes three."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # a system that says it has no limit, and has one
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def main() -> int:
     """Run the receiver. Returns: the exit code."""
     site, ending = begin_child("receiver")
     mend_pynetdicom()
+    _allow_many_files()
     try:
         receiver = Receiver(site, Store.of(site))
         receiver.start()

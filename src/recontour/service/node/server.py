@@ -1,8 +1,8 @@
 """The receiver's connections: what pynetdicom leaves open.
 
-It waits for a TLS handshake where it accepts connections, so that one silent client stops them all;
-it has no time limit within a message, none for a connection that never asks for an association, and
-no limit on what a message may hold; and it reads 4 KB at a time.
+It waits for a TLS handshake where it accepts connections, so that one silent client stops them all.
+It has no time limit within a message, and none for a connection that asks for an association so
+slowly that it never does.
 """
 
 import socket
@@ -11,20 +11,40 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from types import MethodType
+from dataclasses import dataclass, field
 from typing import Any
 
 from pynetdicom.ae import ApplicationEntity
 from pynetdicom.association import Association
-from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
+from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
+
+from recontour.service.node.waiting import wait_well
 
 ACSE_S = 10  # within which a connection must have asked for an association, and we have answered
 IDLE_S = 60  # of silence, after which an association ends
 BACKLOG = 256  # connections that wait to be accepted
-MOST_PDU = 1 << 20  # bytes of a PDU that we ask for
-MOST_MESSAGE = 2 << 30  # bytes of a message: more than any CT
-MOST_ASKED = 1 << 16  # bytes of a PDU before there is an association
-CHECK_S = 0.5
+CHECK_S = 0.5  # between two looks at the connections
+
+
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    """A connection, and what frees what it holds when it is over."""
+
+    association: Association
+    free: Callable[[], None]
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def is_over(self) -> bool:
+        """Return whether both of its threads have ended."""
+        threads = self.association, self.association.dul
+        return not any(thread.ident is None or thread.is_alive() for thread in threads)
+
+    @property
+    def is_late(self) -> bool:
+        """Return whether it has not become an association, and should have."""
+        age_s = time.monotonic() - self.began
+        return not self.association.accepted_contexts and age_s > ACSE_S + 1
 
 
 class _Handler(RequestHandler):
@@ -47,10 +67,7 @@ class _Handler(RequestHandler):
 
     def _create_association(self) -> Association:
         association = super()._create_association()
-        quick = association.dul.socket
-        assert quick is not None
-        quick.recv = MethodType(_receive, quick)  # type: ignore[method-assign]
-        self.server.watch(association)
+        self.server.watch(association, wait_well(association))
         return association
 
 
@@ -62,7 +79,7 @@ class Server(ThreadedAssociationServer):
     most = 600
 
     def __init__(self, *args: Any, **named: Any) -> None:
-        self._young: list[tuple[float, Association]] = []
+        self._watched: list[_Watched] = []
         self._lock = threading.Lock()
         super().__init__(*args, **named)
 
@@ -81,30 +98,23 @@ class Server(ThreadedAssociationServer):
         """Return whether there is room for another connection."""
         return threading.active_count() < 3 * self.most
 
-    def watch(self, association: Association) -> None:
-        """Close a connection that has no association in time, however slowly it talks."""
+    def watch(self, association: Association, free: Callable[[], None]) -> None:
+        """Look after a connection until it is over."""
         with self._lock:
-            self._young.append((time.monotonic(), association))
+            self._watched.append(_Watched(association, free))
 
     def service_actions(self) -> None:
-        """Look after young connections; called twice a second."""
+        """Hang up on who asks for no association in time; free what is over; called regularly."""
         super().service_actions()
-        moment = time.monotonic()
         with self._lock:
-            young = self._young
-            self._young = []
-            for began, association in young:
-                if association.is_established or not _is_open(association):
-                    continue
-                if moment - began < ACSE_S + 1:
-                    self._young.append((began, association))
-                else:
-                    _hang_up(association)
-
-
-def _is_open(association: Association) -> bool:
-    connection = association.dul.socket
-    return connection is not None and connection.socket is not None
+            watched = self._watched
+            self._watched = [one for one in watched if not one.is_over]
+            over = [one for one in watched if one not in self._watched]
+        for one in over:
+            one.free()
+        for one in self._watched:
+            if one.is_late:
+                _hang_up(one.association)
 
 
 def _hang_up(association: Association) -> None:
@@ -113,32 +123,6 @@ def _hang_up(association: Association) -> None:
     if connection is not None and connection.socket is not None:
         with suppress(OSError):  # the other side was faster
             connection.socket.shutdown(socket.SHUT_RDWR)
-
-
-def _receive(connection: AssociationSocket, count: int) -> bytearray:
-    """Read so many bytes, or fewer if the connection ends.
-
-    Raises: OSError: the other side is silent, or sends more than anyone does.
-    """
-    association = connection.assoc
-    most = MOST_PDU + MOST_ASKED if association.is_established else MOST_ASKED
-    message = association.dimse.message
-    held = message.data_set.tell() if message is not None and message.data_set is not None else 0
-    if held + count > MOST_MESSAGE:
-        raise OSError("the message is too long")
-    if count > most:
-        raise OSError("the PDU is too long")
-    received = bytearray(count)
-    view = memoryview(received)
-    done = 0
-    while done < count:
-        just = connection.socket.recv_into(view[done:]) if connection.socket else 0
-        if not just:
-            break
-        done += just
-    view.release()
-    del received[done:]
-    return received
 
 
 def listen(
