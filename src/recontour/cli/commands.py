@@ -9,6 +9,7 @@ import logging
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +23,12 @@ from recontour.cli.findings import (
     FailedSeries,
     NoCohortNamed,
     NoOrganNamed,
+    NoSiteNamed,
     NoStudyNamed,
     OneFile,
     OneFolder,
     SharedContoursName,
+    SitePartMissing,
     WhoInJson,
 )
 from recontour.cli.progress_bar import ProgressBar
@@ -47,9 +50,19 @@ from recontour.progress import quiet
 if TYPE_CHECKING:
     from recontour.dicom import Archive
     from recontour.organs import Template
+    from recontour.service.settings import Site
     from recontour.workflows import CohortContents
 
 log = logging.getLogger(__name__)
+# What `pip install 'recontour[site]'` adds.
+SITE_PACKAGES = (
+    "argon2",
+    "prometheus_client",
+    "pynetdicom",
+    "sqlalchemy",
+    "starlette",
+    "uvicorn",
+)
 
 
 def run(options: argparse.Namespace, said: Transcript) -> None:
@@ -683,6 +696,74 @@ def report(options: argparse.Namespace, _progress: ProgressBar) -> Answer:
         show=lambda: tell.studied(failed, summary, options.study),
         facts=lambda: facts.studied(failed, options.study),
     )
+
+
+def serve(options: argparse.Namespace, progress: ProgressBar) -> Answer:
+    """Serve a site, or say what that would do."""
+    if options.example:
+        from recontour.service.settings import example_site
+
+        text = example_site()
+        return Answer(show=lambda: print(text, end=""), facts=lambda: {"example": text})
+    if options.site is None:
+        raise SettingsError(NoSiteNamed())
+    _refuse_without_site_packages()
+    from recontour.service.settings import read_site
+
+    site = read_site(options.site)
+    if options.check:
+        return _site_checked(site, progress)
+    if options.dry_run:
+        return _site_tried(site, options)
+    from recontour.service.serve import serve as serve_site
+
+    serve_site(options.site, progress.say)
+    return Answer(show=lambda: None, facts=lambda: {"site": options.site})
+
+
+def _site_checked(site: "Site", progress: ProgressBar) -> Answer:
+    from recontour.service.check import check
+    from recontour.service.findings import SiteCheckFailed
+
+    progress.begin("reading models, asking destinations")
+    found = check(site)
+    failure = SettingsError(SiteCheckFailed(problems=len(found.problems)))
+    return Answer(
+        show=lambda: tell.site_checked(found),
+        facts=lambda: facts.site_checked(found),
+        notes=found.notes,
+        failure=failure if found.problems else None,
+    )
+
+
+def _site_tried(site: "Site", options: argparse.Namespace) -> Answer:
+    from recontour.service.check import dry_run
+
+    tried = dry_run(site, options.dry_run, options.calling_ae)
+    return Answer(
+        show=lambda: tell.site_tried(tried, options.dry_run),
+        facts=lambda: facts.site_tried(tried),
+    )
+
+
+def forget(options: argparse.Namespace, _progress: ProgressBar) -> Answer:
+    """Delete what a site keeps of a patient."""
+    _refuse_without_site_packages()
+    from recontour.service.retention import forget as forget_patient
+    from recontour.service.settings import read_site
+
+    forgotten = forget_patient(read_site(options.site), options.patient_id)
+    return Answer(
+        show=lambda: tell.forgotten(forgotten),
+        facts=lambda: facts.forgotten(forgotten),
+    )
+
+
+def _refuse_without_site_packages() -> None:
+    """Raise SettingsError if a package of recontour[site] is missing, before one is loaded."""
+    for package in SITE_PACKAGES:
+        if find_spec(package) is None:
+            raise SettingsError(SitePartMissing(package=package))
 
 
 def demo(options: argparse.Namespace, progress: ProgressBar) -> Answer:

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from recontour.exchange.export import Exported
     from recontour.network import Model, ModelCard
     from recontour.organs import NameRow
+    from recontour.service.check import Checked, Tried
+    from recontour.service.retention import Forgotten
+    from recontour.service.settings import Rule
     from recontour.study.estimate import Forecast
     from recontour.workflows import (
         CohortContents,
@@ -425,3 +428,98 @@ def planned(forecast: "Forecast") -> Facts:
 def studied(failed: Mapping[str, str], folder: Path) -> Facts:
     """Return how a study ended."""
     return {"folder": folder, "report": folder / "report.html", "failed": failed}
+
+
+def site_checked(found: "Checked") -> Facts:
+    """Return what a site would do, and what speaks against it."""
+    site = found.site
+    models = {name: model.file for name, model in site.models.items()}
+    rules: list[Facts] = []
+    for one in found.rules:
+        rules.append(
+            {
+                "rule": one.rule.name,
+                "model": one.rule.model,
+                "when": conditions(one.rule),
+                "organs": one.organs,
+                "destinations": one.rule.destinations,
+                "keep_days": one.rule.keep_days,
+            }
+        )
+    destinations = {}
+    for to in site.destinations:
+        destinations[to.name] = {
+            "ae_title": to.ae_title,
+            "address": to.address,
+            "port": to.port,
+            "tls": to.tls is not None,
+            "answers": found.answers[to.name],
+        }
+    return {
+        "folder": site.folder,
+        "free_bytes": found.free_bytes,
+        "node": {
+            "ae_title": site.node.ae_title,
+            "address": site.node.address,
+            "port": site.node.port,
+            "tls": site.node.tls is not None,
+            "callers": [f"{one.ae_title} at {one.address}" for one in site.node.callers],
+            "quiet_s": site.node.quiet_s,
+        },
+        "page": {
+            "address": site.page.address,
+            "port": site.page.port,
+            "login": site.page.login,
+        },
+        "models": models,
+        "rules": rules,
+        "destinations": destinations,
+        "problems": found.problems,
+    }
+
+
+def conditions(rule: "Rule") -> dict[str, str]:
+    """Return what must hold of a series for a rule to take it, in words."""
+    from recontour.service.rules import TEXTS, in_words
+
+    found = {}
+    for name in TEXTS:
+        condition = getattr(rule.when, name)
+        if condition is not None:
+            found[name] = in_words(condition)
+    for name in ("least_slices", "most_slices"):
+        number = getattr(rule.when, name)
+        if number is not None:
+            found[name] = str(number)
+    return found
+
+
+def site_tried(tried: "Iterable[Tried]") -> Facts:
+    """Return which rule of a site would take each series, and why those before it would not."""
+    series: list[Facts] = []
+    for one in tried:
+        rule = one.decision.rule
+        series.append(
+            {
+                "rule": rule.name if rule else None,
+                "slices": one.arrived.slices,
+                "against": one.decision.against,
+                "screen_only": {
+                    "place": one.place,
+                    "description": one.arrived.description,
+                    "body_part": one.arrived.body_part,
+                    "manufacturer": one.arrived.manufacturer,
+                },
+            }
+        )
+    return {"series": series}
+
+
+def forgotten(found: "Forgotten") -> Facts:
+    """Return what was deleted of a patient."""
+    return {
+        "series": found.series,
+        "drafts": found.drafts,
+        "approvals": found.approvals,
+        "cases": found.cases,
+    }

@@ -158,6 +158,34 @@ class NoStudyNamed(Finding):
 
 
 @finding
+class NoSiteNamed(Finding):
+    """`recontour serve` lacks its file."""
+
+    def sentence(self) -> str:
+        """Say what is expected."""
+        return "SITE.toml is expected"
+
+    def remedy(self) -> str:
+        """Say where an example is."""
+        return "`recontour serve --example` prints a site file"
+
+
+@finding
+class SitePartMissing(Finding):
+    """The packages of recontour[site] are not installed. package: the first that is missing."""
+
+    package: FitToStore[str]
+
+    def sentence(self) -> str:
+        """Say which."""
+        return f"a site needs the package {self.package}"
+
+    def remedy(self) -> str:
+        """Say how to install it."""
+        return "pip install 'recontour[site]'"
+
+
+@finding
 class WhoInJson(Finding):
     """`--who` was given with `--json`: names of patients are for the screen only."""
 

@@ -129,6 +129,8 @@ def parser() -> argparse.ArgumentParser:
     _add_compare(commands)
     _add_study(commands)
     _add_report(commands)
+    _add_serve(commands)
+    _add_forget(commands)
     _add_demo(commands)
     return top
 
@@ -785,6 +787,46 @@ def _add_study(commands: Commands) -> None:
 def _add_report(commands: Commands) -> None:
     added = _command(commands, "report", "report", "rebuild a study's report from its results")
     _add_path(added, "study", "DIR", "the --out of `recontour study`")
+    _add_json(added)
+
+
+def _add_serve(commands: Commands) -> None:
+    words = "contour what arrives, let people correct and approve it, and learn from that"
+    added = _command(commands, "serve", "serve", words)
+    added.add_argument(
+        "site",
+        type=_path,
+        nargs="?",
+        metavar="SITE.toml",
+        help="the site file; left out with --example",
+    )
+    instead = added.add_mutually_exclusive_group()
+    instead.add_argument(
+        "--check",
+        action="store_true",
+        help="read everything, ask every destination, say what would happen, and start nothing",
+    )
+    instead.add_argument(
+        "--dry-run",
+        type=_path,
+        metavar="DICOM_DIR",
+        help="say which rule would take each CT series of a folder, and why the others would not",
+    )
+    instead.add_argument("--example", action="store_true", help="print a commented site file")
+    added.add_argument(
+        "--calling-ae",
+        default="",
+        metavar="TITLE",
+        help="with --dry-run: as if the series came from there",
+    )
+    _add_json(added)
+
+
+def _add_forget(commands: Commands) -> None:
+    words = "delete all that a site keeps of a patient; its audit trail stays"
+    added = _command(commands, "forget", "forget", words)
+    _add_path(added, "site", "SITE.toml", "the site file")
+    added.add_argument("patient_id", metavar="PATIENT_ID", help="as DICOM has it")
     _add_json(added)
 
 

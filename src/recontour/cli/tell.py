@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from recontour.cli.cohort_tables import read_table
 from recontour.cli.console import add_row, out, plain, say, table_of
-from recontour.cli.facts import total_cost
+from recontour.cli.facts import conditions, total_cost
 from recontour.findings import Finding, words
 from recontour.wording import about, plural, short, size_in_words
 
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from recontour.network import Model, ModelCard
     from recontour.network.check import Check, CheckedDsc
     from recontour.organs import NameRow
+    from recontour.service.check import Checked, CheckedRule, Tried
+    from recontour.service.retention import Forgotten
     from recontour.study.estimate import Forecast
     from recontour.study.study import StudySummary
     from recontour.study.tables import ModelsTable
@@ -795,3 +797,68 @@ def model_card(card: "ModelCard", path: Path) -> None:
             title = ""
         table.add_section()
     out.print(table)
+
+
+def site_checked(found: "Checked") -> None:
+    """Show what a site would do, line by line, then what speaks against it."""
+    site, node, page = found.site, found.site.node, found.site.page
+    say(f"folder: {site.folder}, {found.free_bytes / 2**30:.1f} GiB free")
+    callers = [f"{one.ae_title} at {one.address}" for one in node.callers]
+    who = ", ".join(callers) or "whoever calls from this machine"
+    tls = " with TLS" if node.tls else ""
+    say(f"receives: as {node.ae_title} at {node.address} port {node.port}{tls}, from {who}")
+    say(f"a series is complete when nothing of it came for {node.quiet_s:g} s")
+    for name, card in found.cards.items():
+        centres = " -> ".join(card.heads[0].centres)
+        say(f"model {name}: {site.models[name].file} ({centres})")
+        for notice in card.notices:
+            say(f"  {notice}")
+    for number, one in enumerate(found.rules, 1):
+        _rule(number, one)
+    for to in site.destinations:
+        answers = "answers" if found.answers[to.name] else "DOES NOT ANSWER"
+        tls = " with TLS" if to.tls else ""
+        say(f"destination {to.name}: {to.ae_title} at {to.address} port {to.port}{tls}: {answers}")
+    login = "with a login" if page.login else "WITHOUT A LOGIN: everyone here may do everything"
+    say(f"page: {page.address} port {page.port}, {login}")
+    for note in found.notes:
+        say(f"note: {words(note)}")
+    for problem in found.problems:
+        say(f"problem: {words(problem)}")
+    if not found.problems:
+        say("nothing speaks against serving this site")
+
+
+def _rule(number: int, checked: "CheckedRule") -> None:
+    rule = checked.rule
+    asked = [f"{name} {what}" for name, what in conditions(rule).items()]
+    takes = ", ".join(asked) or "every series"
+    say(f"rule {number}, {rule.name}: takes {takes}")
+    named = []
+    for organ, name in checked.organs.items():
+        named.append(organ if organ == name else f"{organ} as {name}")
+    say(f"  contours with {rule.model}: {', '.join(named) or 'unknown'}")
+    say(f"  sends to: {', '.join(rule.destinations) or 'nobody'}")
+    keeps = "for ever" if rule.keep_days is None else f"for {rule.keep_days:g} days"
+    say(f"  keeps the patient's data {keeps}")
+
+
+def site_tried(tried: "Sequence[Tried]", folder: Path) -> None:
+    """Show which rule of a site would take each series, and why those before it would not."""
+    for one in tried:
+        rule = one.decision.rule
+        taken = f"rule {rule.name}, model {rule.model}" if rule else "no rule takes it; it is kept"
+        say(f"{one.place.relative_to(folder)}: {plural(one.arrived.slices, 'slice')}: {taken}")
+        for reason in one.decision.against:
+            say(f"  not {words(reason)}")
+    say(f"{len(tried)} series; nothing was started")
+
+
+def forgotten(found: "Forgotten") -> None:
+    """Show what was deleted of a patient."""
+    say(
+        f"deleted: {found.series} series, {plural(found.drafts, 'draft')}, "
+        f"{plural(found.approvals, 'approved structure set')}, "
+        f"{plural(found.cases, 'case')} of cohorts. The audit trail keeps the patient ID, and "
+        "models keep what they have learnt."
+    )

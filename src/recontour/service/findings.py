@@ -1,7 +1,5 @@
 """What can be found at a site: in its file, its folder, what arrives and what is sent."""
 
-from typing import Literal
-
 from recontour.files import system_words
 from recontour.findings import Finding, FitToStore, ScreenOnly, finding, words
 from recontour.validation import Invalid
@@ -294,26 +292,6 @@ class DatabaseAway(Finding):
 
 
 # What `--check` finds
-
-
-@finding
-class NoAnswer(Finding):
-    """A destination does not answer a C-ECHO."""
-
-    destination: FitToStore[str]
-    why: Literal["nobody listens", "refused", "too slow", "no TLS"]
-
-    def sentence(self) -> str:
-        reasons = {
-            "nobody listens": "nobody listens there",
-            "refused": "it refuses this AE title, or is called otherwise",
-            "too slow": "no answer in time",
-            "no TLS": "no connection with these certificates",
-        }
-        return f"the destination {self.destination} does not answer: {reasons[self.why]}"
-
-    def remedy(self) -> str:
-        return "check its address, port and AE title, and that it knows ours"
 
 
 @finding
