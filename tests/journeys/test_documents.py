@@ -58,6 +58,16 @@ from recontour.organs import (
 )
 from recontour.organs.table import organs as organ_table
 from recontour.organs.template import OutputTable
+from recontour.service.settings import (
+    Destination,
+    LoopSettings,
+    NodeSettings,
+    PageSettings,
+    Rule,
+    Site,
+    SiteModel,
+    When,
+)
 from recontour.study import example as study_example
 from recontour.study import settings, tables
 from recontour.training.presets import PRESETS
@@ -85,7 +95,8 @@ READERS = (
     "rtstruct_in",
 )
 OTHERS_OPTIONS = {"--logdir", "--upgrade", "--install"}  # of TensorBoard, .ci/lock and WSL
-OTHERS_OPTIONS |= {"--rm", "--user", "--network", "--build-arg"}  # of podman
+OTHERS_OPTIONS |= {"--rm", "--user", "--network", "--build-arg", "--stop-timeout"}  # of podman
+OTHERS_OPTIONS |= {"--now"}  # of systemctl
 OTHERS_OPTIONS |= {"--find-links", "--index-url"}  # of pip
 OTHERS_OPTIONS |= {"--array", "--cpus-per-task", "--gres", "--mem", "--open-mode"}  # of Slurm
 OTHERS_OPTIONS |= {"--gpus-per-task", "--kill-on-bad-exit", "--nodes", "--ntasks"}
@@ -332,6 +343,32 @@ def test_every_setting_of_a_study_is_explained_with_its_default(head: str) -> No
     assert explained == {
         name: _default(field) for name, field in declared.items() if name not in sections
     }
+
+
+SITE_SECTIONS: dict[str, Any] = {  # by the head of the table that explains them
+    "at the top": Site,
+    "[node]": NodeSettings,
+    "[models.NAME]": SiteModel,
+    "[[destinations]]": Destination,
+    "[[rules]]": Rule,
+    "[rules.when]": When,
+    "[page]": PageSettings,
+    "[loop]": LoopSettings,
+}
+# By setting, what stands in place of a default that is a section or an empty list.
+SITE_DEFAULTS = {"node": "below", "page": "below", "loop": "below", "when": "every series"}
+
+
+@pytest.mark.parametrize("head", SITE_SECTIONS)
+def test_every_setting_of_a_site_is_explained_with_its_default(head: str) -> None:
+    declared = SITE_SECTIONS[head].__pydantic_fields__
+    explained = {}
+    for name, default, *_ in rows("site.md", f"| {head} | default | range | what |"):
+        explained[name] = default
+    expected = {}
+    for name, field in declared.items():
+        expected[name] = SITE_DEFAULTS.get(name) or _default(field)
+    assert explained == expected
 
 
 STUDY_TABLES: dict[str, tuple[str, ...]] = {

@@ -13,8 +13,10 @@ accounts    who may log in
 watch       sees when a series is complete, and what becomes of it
 courier     sends what there is to send
 node/       what other machines send, and what is sent to them
+worker      contours what a rule took
 child       how the processes of a site begin and end
 serve       start them, start again what dies, end them
+check       what serving would do, without doing it
 retention   delete a patient's data
 health      how a site fares, for people and for Prometheus
 review      strokes on a draft's contours, and their approval
