@@ -184,7 +184,7 @@ def test_directions_are_said_in_mm() -> None:
     patients = patients_of(values, measure="caudal")
     charts, _ = charts_of(patients, 5)
     (said,) = statements(charts, [patient.case for patient in patients])
-    assert "drafts lie further out at the caudal end in 4 patients in a row, 6 to 9" in words(said)
+    assert "drafts lie further out at the lower end in 4 patients in a row, 6 to 9" in words(said)
     assert "+9.0 mm, usually 0.0 mm" in words(said)
 
 

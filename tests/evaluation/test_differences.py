@@ -16,6 +16,8 @@ from recontour.evaluation.differences import (
 )
 from recontour.evaluation.findings import (
     DrawnDifferently,
+    DrawnUnlikeOthers,
+    ImagesDiffer,
     ImagesMayMoveContours,
     NotCompared,
     NothingElseDiffers,
@@ -233,6 +235,19 @@ def test_a_contour_wider_all_around_is_suspect() -> None:
     (said,) = said_of_suspects([found])
     assert "wider" in words(said)
     assert "9 other patients" in words(said)
+
+
+def test_numbers_in_sentences_have_a_real_minus_sign() -> None:
+    odd = DrawnUnlikeOthers(measure="left", excess_mm=-3.0, z_score=-4.4, others=9)
+    air = ImagesDiffer(trait="air_hu", own=-1024.0, home=-999.0, home_sd=0.3)
+
+    assert words(odd).endswith(
+        "3.0 mm narrower on the left than in the 9 other patients (beside "
+        "the model's contours; robust z \N{MINUS SIGN}4.4)"
+    )
+    assert (
+        words(air) == "air: \N{MINUS SIGN}1024 HU, at the model's centre \N{MINUS SIGN}999 (SD 0)"
+    )
 
 
 def test_few_patients_have_no_suspects() -> None:

@@ -22,10 +22,11 @@ from recontour.evaluation.difference_figures import Mark, direction_panels
 from recontour.evaluation.figures import OverlaysOf, Picture, colour_of, draw
 from recontour.evaluation.gate import ALPHA, ENOUGH_POWER, Decision, OrganGate, Shift
 from recontour.evaluation.gate_words import how_many_more, why
+from recontour.evaluation.measure_words import with_unit
 from recontour.evaluation.numbers import NONE, from_to, number, p_value, signed
 from recontour.evaluation.page import as_notice, render
 from recontour.files import write_text
-from recontour.geometry.offsets import MEASURES, UNITS
+from recontour.geometry.offsets import MEASURES
 from recontour.organs import organ_of
 
 PACKAGES = ("recontour", "torch", "numpy", "scipy", "openvino", "contourpy")
@@ -80,7 +81,7 @@ def write_acceptance_page(path: Path, found: Acceptance, overlays_of: OverlaysOf
         "from_parent": found.from_parent,
         "offsets": _offset_rows(found),
         "panels": _panels(found, colours),
-        "directions": [f"{one}, {UNITS[one]}" for one in MEASURES],
+        "directions": list(map(with_unit, MEASURES)),
         "failures": _failures(found.failures),
         "worst": list(_pictured(found, overlays_of)),
         "images": _images(found),

@@ -13,8 +13,9 @@ from recontour.evaluation.consistency import Suspect
 from recontour.evaluation.difference_figures import difference_panels
 from recontour.evaluation.differences import Difference, PatientOffsets, values_by_organ
 from recontour.evaluation.figures import OverlaysOf, Picture, colour_of, draw
-from recontour.evaluation.findings import DRAWN, TRAIT_WORDS
+from recontour.evaluation.findings import TRAIT_WORDS
 from recontour.evaluation.images import ImageDifference
+from recontour.evaluation.measure_words import DRAWN, with_unit
 from recontour.evaluation.numbers import from_to, number, p_value, signed
 from recontour.evaluation.page import as_notice, render
 from recontour.files import write_text
@@ -106,10 +107,9 @@ def write_protocol_page(path: Path, page: PageOf, overlays_of: OverlaysOf) -> No
 
 
 def _in_print(one: Difference) -> DifferenceRow:
-    unit = UNITS[one.measure]
     return DifferenceRow(
         organ=one.organ,
-        measure=f"{one.measure}, {unit}",
+        measure=with_unit(one.measure),
         patients=one.patients,
         own=signed(one.own, 1),
         home=signed(one.home, 1),

@@ -12,6 +12,7 @@ statements  both as findings; difference_figures: as a picture
 consistency which contours are unlike a cohort's others
 gate        whether a candidate may replace its parent; gate_words: in words
 numbers     numbers as they are printed             findings   what can be found in scores
+measure_words  what scores and directions are called
 control_chart  whether something has drifted        limits     limits.json: what is usual
 monitor_page   its page
 """

@@ -28,8 +28,8 @@ from recontour.evaluation.findings import (
     FarPatient,
     NotCharted,
     NotDrifted,
-    measure_name,
 )
+from recontour.evaluation.measure_words import measure_name
 from recontour.files import write_text
 from recontour.geometry.offsets import DIRECTIONS, Measure
 from recontour.network.spread import Spread, spread_of

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Literal
 
+from recontour.evaluation.measure_words import DRAWN, SCORE_NAMES, measure_name, where
 from recontour.evaluation.numbers import from_to, number, p_value, signed
 from recontour.findings import Finding, FitToStore, ScreenOnly, finding
 from recontour.geometry.offsets import UNITS, Measure
@@ -234,13 +235,6 @@ class UnloadableMatplotlib(Finding):
 # Control charts
 
 
-MEASURE_NAMES = {
-    "dsc": "DSC",
-    "surface_dsc": "surface DSC",
-}
-ENDS = ("cranial", "caudal")
-
-
 @finding
 class Drifted(Finding):
     """Some patients in a row lie beyond a limit of a control chart.
@@ -273,13 +267,13 @@ class Drifted(Finding):
 
     @property
     def _is_score(self) -> bool:
-        return self.measure in MEASURE_NAMES
+        return self.measure in SCORE_NAMES
 
     def _what(self) -> str:
         if self._is_score:
             return f"{measure_name(self.measure)} fell"
         way = "further out" if self.value > self.usual else "further in"
-        return f"drafts lie {way} {_where_of(self.measure)}"
+        return f"drafts lie {way} {where(self.measure)}"
 
     def _where(self) -> str:
         where = (
@@ -299,21 +293,6 @@ class Drifted(Finding):
             for one in (self.value, self.usual, self.limit)
         ]
         return f"{value}, usually {usual}, limit {limit}"
-
-
-def measure_name(measure: str) -> str:
-    """Return what to call the measure of a chart.
-
-    >>> measure_name("surface_dsc"), measure_name("right"), measure_name("caudal")
-    ('surface DSC', 'right side', 'caudal end')
-    """
-    noun = "end" if measure in ENDS else "side"
-    return MEASURE_NAMES.get(measure, f"{measure} {noun}")
-
-
-def _where_of(direction: str) -> str:
-    preposition = "at" if direction in ENDS else "on"
-    return f"{preposition} the {measure_name(direction)}"
 
 
 @finding
@@ -360,19 +339,6 @@ class NotCharted(Finding):
         """Say how many there are."""
         few = plural(self.patients, "patient")
         return f"only {few} of the baseline can say what is usual (at least {self.fewest} must)"
-
-
-# What a contour is that lies further out by a measure, and one that lies less far out.
-DRAWN: Mapping[Measure, tuple[str, str]] = {
-    "right": ("wider on the right", "narrower on the right"),
-    "left": ("wider on the left", "narrower on the left"),
-    "anterior": ("wider at the front", "narrower at the front"),
-    "posterior": ("wider at the back", "narrower at the back"),
-    "cranial": ("higher at its upper end", "lower at its upper end"),
-    "caudal": ("lower at its lower end", "higher at its lower end"),
-    "around": ("wider all around", "narrower all around"),
-    "volume": ("larger", "smaller"),
-}
 
 
 @finding
@@ -540,7 +506,7 @@ class DrawnUnlikeOthers(Finding):
         how = more if self.excess_mm > 0 else less
         return (
             f"drawn {abs(self.excess_mm):.1f} mm {how} than in the {self.others} other patients "
-            f"(beside the model's contours; robust z {self.z_score:.1f})"
+            f"(beside the model's contours; robust z {number(self.z_score, 1)})"
         )
 
 
@@ -573,7 +539,7 @@ class ImagesDiffer(Finding):
     def sentence(self) -> str:
         """Compare the numbers."""
         name, unit, digits = TRAIT_WORDS[self.trait]
-        return (
-            f"{name}: {self.own:.{digits}f} {unit}, at the model's centre {self.home:.{digits}f} "
-            f"(SD {self.home_sd:.{digits}f})"
-        )
+        own, home, home_sd = [
+            number(value, digits) for value in (self.own, self.home, self.home_sd)
+        ]
+        return f"{name}: {own} {unit}, at the model's centre {home} (SD {home_sd})"

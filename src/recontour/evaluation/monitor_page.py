@@ -12,7 +12,8 @@ import numpy as np
 from markupsafe import Markup
 
 from recontour.evaluation.control_chart import ALL, RUN, SCORES, Chart
-from recontour.evaluation.findings import Drifted, NotDrifted, measure_name
+from recontour.evaluation.findings import Drifted, NotDrifted
+from recontour.evaluation.measure_words import measure_name
 from recontour.evaluation.page import as_notice, render
 from recontour.evaluation.plotting import default_settings, svg_of
 from recontour.files import write_text

@@ -35,7 +35,8 @@ Measure = Literal[
 ]
 MEASURES: tuple[Measure, ...] = get_args(Measure)
 SIDES: tuple[Measure, ...] = ("right", "left", "anterior", "posterior")
-DIRECTIONS: tuple[Measure, ...] = (*SIDES, "cranial", "caudal")
+ENDS: tuple[Measure, ...] = ("cranial", "caudal")
+DIRECTIONS: tuple[Measure, ...] = (*SIDES, *ENDS)
 UNITS: Mapping[Measure, str] = {**dict.fromkeys(MEASURES, "mm"), "volume": "cc"}
 
 # By measure; what cannot be measured is missing.
