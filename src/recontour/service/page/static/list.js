@@ -46,20 +46,16 @@ async function showHealth() {
   try {
     const response = await fetch("/health");
     const health = await response.json();
-    const wrong = Object.entries(health.checks ?? {}).filter(([, words]) => words !== "ok");
+    /** @type {string[]} */
+    const wrong = health.checks.map((/** @type {{message: string}} */ check) => check.message);
     badge.hidden = health.status === "ok";
     badge.className = `badge ${health.status === "down" ? "bad" : "warn"}`;
-    const words = wrong.map(([what, words]) => `${what}: ${sentence(words)}`).join("; ");
-    badge.textContent = words || `The site is ${health.status}`;
+    badge.textContent = wrong[0] ?? `The site is ${health.status}`;
+    if (wrong.length > 1) badge.append(` (and ${wrong.length - 1} more)`);
+    badge.title = wrong.join("\n");
   } catch {
     badge.hidden = true; // the list has said that the server does not answer
   }
-}
-
-/** @param {unknown} check */
-function sentence(check) {
-  if (check && typeof check === "object" && "words" in check) return String(check.words);
-  return typeof check === "string" ? check : JSON.stringify(check);
 }
 
 function show() {

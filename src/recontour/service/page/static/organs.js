@@ -1,6 +1,6 @@
 // The list of organs: in which order to look at them and why, what was seen and corrected.
 
-import { byId, element, icon, toPlane } from "./dom.js";
+import { byId, counted, element, icon, toPlane } from "./dom.js";
 import { colourOf, sample } from "./palette.js";
 
 /** @typedef {{organ: string, reasons: string[]}} ToReview */
@@ -73,7 +73,13 @@ export class OrganList {
       row.marks.title = of ? `${seen} of its ${of} slices were shown` : "";
       row.marks.replaceChildren(words);
       row.marks.classList.toggle("done", of > 0 && seen === of);
-      if (edited) row.marks.prepend(element("b", { class: "edited" }, "edited"), " ");
+      if (edited) row.marks.prepend(pencil(edited));
     }
   }
+}
+
+/** @param {number} slices that were edited */
+function pencil(slices) {
+  const words = `edited on ${counted(slices, "slice")}`;
+  return element("span", { class: "edited", title: words, role: "img", "aria-label": words }, icon("brush"));
 }

@@ -2,9 +2,13 @@
 
 import { drawn } from "./dom.js";
 
-/** Okabe and Ito 2008, without black, and a light grey; each has 4.5 : 1 or more on black. */
+/**
+ * Okabe and Ito 2008, without black, and light grey; then the same hues paler. Each has a contrast
+ * of 4.5 : 1 or more on black. Names on the picture and the thicker current line tell organs apart, too.
+ */
 const APART = [
   "#e69f00", "#56b4e9", "#19b58a", "#f0e442", "#4a93d9", "#ef7d3a", "#e08bbb", "#d0d4d8",
+  "#ffdc9a", "#c2e4fb", "#a3ecd3", "#fdf9c4", "#b9d3f5", "#ffcbb0", "#f7d3e6", "#8b95a0",
 ];
 /** @type {Map<string, {own: string, apart: string}>} */
 const colours = new Map();
