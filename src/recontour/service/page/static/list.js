@@ -1,7 +1,7 @@
 // The list of patients.
 
 import { ApiError, get, post } from "./api.js";
-import { byId, element, moment } from "./dom.js";
+import { byId, counted, element, moment } from "./dom.js";
 
 /** @typedef {import("./types.js").SeriesRow} SeriesRow */
 const EVERY_MS = 4000;
@@ -12,7 +12,6 @@ const LOOKS = new Map([
   ["contouring", "busy"], ["waiting", "busy"], ["arriving", "busy"], ["approved", "approved"],
 ]);
 const STATES = [...LOOKS.keys()];
-const TASKS = new Map([["contour", "Contouring"], ["send", "Sending"], ["collect", "Collecting"], ["learn", "Learning"]]);
 const root = document.documentElement;
 const mayEdit = root.dataset.role !== "view" && root.dataset.role !== "";
 
@@ -107,7 +106,8 @@ function shown(row) {
   const name = row.patient_name || row.patient_id || "Without a name";
   const opens = element("a", { href: `/review/${row.id}`, id: `row-${row.id}` }, name);
   const who = row.approved_at ? `${row.approved_by}, ${moment(row.approved_at)}` : "";
-  const size = `${row.slices} slices${row.organs ? `, ${row.organs} organs` : ""}`;
+  const slices = row.state === "arriving" ? "" : counted(row.slices, "slice");
+  const size = row.organs ? `${slices}, ${counted(row.organs, "organ")}` : slices;
   return element("tr", {},
     element("td", {},
       element("span", { class: `state ${LOOKS.get(row.state) ?? "busy"}` }, row.state),
@@ -123,15 +123,19 @@ function shown(row) {
 
 /** @param {SeriesRow} row */
 function words(row) {
-  const shownAs = LOOKS.get(row.state);
-  const tone = shownAs === "failed" ? "bad" : shownAs === "held" ? "warn" : "dim";
-  const lines = row.words ? [element("div", { class: `words ${tone}` }, row.words)] : [];
+  const isFailed = row.jobs.some((job) => job.state === "failed");
+  const isHeld = LOOKS.get(row.state) === "held";
+  const lines = row.words ? [said(row.words, isFailed ? "bad" : isHeld ? "warn" : "dim")] : [];
   for (const job of row.jobs) {
-    if (!job.words || row.words.includes(job.words)) continue;
-    const what = `${TASKS.get(job.kind) ?? job.kind}: ${job.words}`;
-    lines.push(element("div", { class: `words ${job.state === "failed" ? "bad" : "warn"}` }, what));
+    const isNew = job.words && !row.words.includes(job.words);
+    if (isNew) lines.push(said(job.words, job.state === "failed" ? "bad" : "warn"));
   }
   return lines;
+}
+
+/** @param {string} words @param {string} tone */
+function said(words, tone) {
+  return element("div", { class: `words ${tone}` }, words);
 }
 
 /** @param {SeriesRow} row */
@@ -161,8 +165,8 @@ function button(id, words, path, body) {
   const made = element("button", { id }, words);
   made.addEventListener("click", async () => {
     made.disabled = true;
-    const said = byId("said", HTMLElement);
-    await post(path, body).then(() => (said.textContent = `${words}: put back into the queue.`), complain);
+    const live = byId("said", HTMLElement);
+    await post(path, body).then(() => (live.textContent = `${words}: put back into the queue.`), complain);
     await refresh();
   });
   return made;

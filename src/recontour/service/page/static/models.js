@@ -39,7 +39,6 @@ function card(model) {
   const head = element("tr", {}, ...heads.map((words) => element("th", { scope: "col" }, words)));
   const table = element("table", {}, element("thead", {}, head), element("tbody", {}, ...rows));
   const header = element("header", {}, element("h2", {}, model.name), element("span", { class: "space" }));
-  if (model.learning) header.append(element("span", { class: "badge" }, model.learning));
   if (isAdmin) {
     const learn = `Let ${model.name} learn from its corrected cases now? It takes a while, at low priority.`;
     header.append(asking("Learn now", learn, `/api/models/${encodeURIComponent(model.name)}/learn`));
@@ -51,7 +50,7 @@ function card(model) {
     fact(model.corrected, "corrected cases"), fact(model.new, "new since it last learnt"),
     fact(model.aside, "kept aside for testing"));
   return element("section", { class: "model", "aria-label": model.name }, header, facts,
-    element("div", { class: "scroll" }, table));
+    element("p", { class: "dim" }, model.learning), table);
 }
 
 /** @param {number} count @param {string} words */

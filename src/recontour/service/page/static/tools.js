@@ -184,6 +184,7 @@ export class Tools {
     this.points = [];
     this.moved = [0, 0];
     this.isDown = false;
+    this.pen.classList.remove("down");
   }
 
   // What one sees of it
