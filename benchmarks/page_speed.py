@@ -13,6 +13,9 @@ slice change    from a key to the frame after the one that shows the new slice, 
 drawn           the page's own part of that: until the new slice is drawn
 stroke          from letting the mouse go until the server has answered, on its disk
 
+On a busy machine, `echo -15 > /proc/self/autogroup` in the shell gives it the processor first; the
+file says that niceness, and the load of the machine.
+
 Prints a table, and writes docs/results/page_speed.json.
 """
 
@@ -162,6 +165,14 @@ def main() -> None:
     report(measured, len(structures.structures))
 
 
+def group_niceness() -> int:
+    """Return how far Linux puts this session's processes behind others; 0 if it does not say."""
+    try:
+        return int(Path("/proc/self/autogroup").read_text().split()[-1])
+    except OSError:
+        return 0
+
+
 def report(measured: dict[str, list[float]], organs: int) -> None:
     """Print the median and the worst of each measure, and keep them."""
     rows = {}
@@ -179,6 +190,7 @@ def report(measured: dict[str, list[float]], organs: int) -> None:
         "processor": cpu_name(),
         "cores": os.cpu_count(),
         "load": round(os.getloadavg()[0], 1),
+        "group_niceness": group_niceness(),
         "found": rows,
     }
     RESULTS.joinpath("page_speed.json").write_text(json.dumps(found, indent=1) + "\n")
