@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import pytest
 
 Answer = TypeVar("Answer")
-PATIENCE_S = 30
+PATIENCE_S = 60
 OPTIONS = (
     "--headless=new",
     "--no-sandbox",

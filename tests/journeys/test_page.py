@@ -191,6 +191,7 @@ def test_a_doctor_corrects_and_approves(doctor: Person, site: Site, draft: int) 
     doctor.find('#approval-organs [aria-label="Approve Lens_R"]').click()
     doctor.find("#approval-yes").click()
     doctor.says("#said", "2 organs approved")
+    doctor.says("#layers", "Approved by doctor")
 
     check_painted(drafted(site, draft), approved(site, draft), start, end)
     assert doctor.troubles() == []  # such as something that the page's own policy refused

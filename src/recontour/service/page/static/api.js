@@ -7,6 +7,11 @@ export class ApiError extends Error {
     super(words);
     this.status = status;
   }
+
+  /** @returns {boolean} whether the server, or the way to it, may be back soon */
+  get isAway() {
+    return this.status === 0 || (this.status >= 502 && this.status <= 504);
+  }
 }
 
 const SILENT = "The server does not answer.";

@@ -9,7 +9,7 @@ import { byId, counted, element } from "./dom.js";
 export class Approval {
   /**
    * @param {Working} working @param {Seen} seen @param {string[]} organs
-   * @param {(organs: number) => void} approved
+   * @param {(organs: number) => unknown} approved
    */
   constructor(working, seen, organs, approved) {
     this.working = working;

@@ -99,6 +99,12 @@ export class Bench {
     this.goTo(slices.at(end) ?? this.look.now.slice);
   }
 
+  /** Take up layers that are new. @param {import("./types.js").LayerFacts[]} facts */
+  takeUp(facts) {
+    const known = new Set(this.layers.map((layer) => layer.id));
+    this.layers.push(...layersOf(facts).filter((layer) => !known.has(layer.id)));
+  }
+
   /** @param {Layer} layer @param {boolean} isShown */
   async showLayer(layer, isShown) {
     if (isShown && layer.id !== WORKING) await layer.load();

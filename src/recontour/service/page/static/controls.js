@@ -122,14 +122,17 @@ export function deepen(bench, reach) {
   byId("reach", HTMLInputElement).value = String(tools.reach);
 }
 
-/** @param {Bench} bench */
+/** List the layers; again when there are more. @param {Bench} bench */
 export function listLayers(bench) {
-  const { look } = bench;
   const rows = [...bench.allLayers].sort((a, b) => Number(b.id === WORKING) - Number(a.id === WORKING));
   byId("layers", HTMLElement).replaceChildren(...rows.map((layer) => layerRow(bench, layer)));
   const copy = byId("copy-from", HTMLSelectElement);
   copy.replaceChildren(...bench.layers.map((layer) => element("option", { value: layer.id }, layer.label)));
   copy.disabled = bench.layers.length === 0;
+}
+
+/** How contours are shown. @param {Bench} bench */
+export function listLooks({ look }) {
   /** @type {[string, "names"|"filled"|"ownColours"][]} */
   const boxes = [["names", "names"], ["filled", "filled"], ["own-colours", "ownColours"]];
   for (const [id, name] of boxes) {

@@ -4,7 +4,7 @@ import { ApiError, get } from "./api.js";
 import { Approval } from "./approval.js";
 import { Bench } from "./bench.js";
 import { ContourView } from "./contours.js";
-import { listLayers, listOptions, listTools } from "./controls.js";
+import { listLayers, listLooks, listOptions, listTools } from "./controls.js";
 import { byId, counted } from "./dom.js";
 import * as keyboard from "./keyboard.js";
 import { bindings } from "./keys.js";
@@ -26,6 +26,7 @@ async function open(series) {
   listTools(bench);
   listOptions(bench);
   listLayers(bench);
+  listLooks(bench);
   showPlace(bench);
   showWork(bench);
   prepareApproval(bench);
@@ -53,10 +54,14 @@ async function loadOriginal({ drawing }) {
 }
 
 /** @param {Bench} bench */
-function prepareApproval({ drawing, organs }) {
+function prepareApproval(bench) {
+  const { drawing, facts, organs } = bench;
   if (!drawing) return;
-  const approval = new Approval(drawing.working, drawing.seen, organs, (count) => {
+  const approval = new Approval(drawing.working, drawing.seen, organs, async (count) => {
     say(`${counted(count, "organ")} approved. The structure set is on its way.`);
+    const now = await get(`/api/series/${facts.id}`);
+    bench.takeUp(now.layers);
+    listLayers(bench);
   });
   byId("approve", HTMLElement).addEventListener("click", () => approval.ask());
 }

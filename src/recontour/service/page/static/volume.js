@@ -73,7 +73,7 @@ export class Volume extends EventTarget {
       this.hu.set(came, first * this.pixels);
     } catch (error) {
       this.state.fill(0, first, first + count);
-      if (!(error instanceof ApiError) || error.status !== 0) throw error;
+      if (!(error instanceof ApiError) || !error.isAway) throw error;
       await new Promise((after) => setTimeout(after, AGAIN_MS)); // the server is away
       return;
     }

@@ -11,7 +11,6 @@ import { Layer, WORKING } from "./layers.js";
 /** @typedef {"saved"|"saving"|"offline"} State */
 /** @typedef {{path: string, body: object, done: () => void}} Task */
 const AGAIN_MS = 1500;
-const CONFLICT = 409;
 
 export class Working extends EventTarget {
   /** @param {number} draft @param {Layer|undefined} original the draft as the model drew it */
@@ -92,19 +91,18 @@ export class Working extends EventTarget {
       return true;
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      if (error.status !== 0 && error.status < 500) return this.giveWay(error);
-      return this.wait();
+      return error.isAway ? this.wait() : this.giveWay(error);
     }
   }
 
   /**
-   * The server refused. If others have changed the contours, show theirs; drop what is queued.
+   * The server refused. Drop what is queued, and show the contours as it has them.
    * @param {ApiError} error
    */
   async giveWay(error) {
     for (const dropped of this.queue.splice(1)) dropped.done();
     this.dispatchEvent(new CustomEvent("refused", { detail: error.message }));
-    if (error.status === CONFLICT) await this.load().catch(() => undefined);
+    await this.load().catch(() => undefined);
     return true;
   }
 
