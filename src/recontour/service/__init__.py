@@ -10,6 +10,7 @@ store       what it knows beside the files: the tables of its database
 jobs        the queue
 audit       who did what
 accounts    who may log in
+roles       what they may do
 watch       sees when a series is complete, and what becomes of it
 courier     sends what there is to send
 node/       what other machines send, and what is sent to them

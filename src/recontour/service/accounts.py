@@ -3,7 +3,6 @@
 import re
 import secrets
 from functools import cache
-from typing import Literal, get_args
 
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
@@ -12,23 +11,12 @@ from sqlalchemy.orm import Session
 
 from recontour.errors import SettingsError
 from recontour.service.findings import NoSuchAccount, UnsuitableAccount, UnsuitablePassword
+from recontour.service.roles import ROLES
 from recontour.service.store import Account, Login, now
 from recontour.validation import NotAChoice
 
-Role = Literal["view", "edit", "approve", "admin"]
-ROLES: tuple[Role, ...] = get_args(Role)  # each may also do what the ones before it may
-
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 SHORTEST, LONGEST = 12, 1000  # characters of a password
-
-
-def may(role: str, needed: Role) -> bool:
-    """Return whether a role may do what another one may.
-
-    >>> may("approve", "edit"), may("view", "edit"), may("nobody", "view")
-    (True, False, False)
-    """
-    return role in ROLES and ROLES.index(role) >= ROLES.index(needed)
 
 
 def add(

@@ -4,9 +4,9 @@ import pytest
 from tests.service.page.conftest import Browser, Served, in_pieces
 from tests.service.page.site_with_a_draft import PEOPLE
 
-from recontour.service import accounts
 from recontour.service.page.routes import ROUTES, Declared
 from recontour.service.page.security import HEADERS, OWN_ALONE, REPORT_ALONE
+from recontour.service.roles import may
 
 OPEN = {"/static/{name}", "/login", "/health", "/metrics"}
 PARTS = {"{id}": "1", "{name}": "north"}
@@ -52,7 +52,7 @@ def test_every_route_refuses_lesser_roles_and_admits_its_own(served: Served) -> 
             continue
         for name, role in PEOPLE.items():
             status = ask(people[name], declared)
-            is_admitted = accounts.may(role, declared.role or "view")
+            is_admitted = may(role, declared.role or "view")
             assert (status not in REFUSED) == is_admitted, (declared.path, role, status)
 
 

@@ -16,7 +16,6 @@ from starlette.types import ASGIApp
 
 from recontour.errors import RecontourError
 from recontour.findings import Finding, words
-from recontour.service import accounts
 from recontour.service.page.asked import Asked, Page, answered
 from recontour.service.page.findings import NotLoggedIn, NotThere, RoleMissing, WentWrong
 from recontour.service.page.pages import refusal
@@ -24,6 +23,7 @@ from recontour.service.page.refusals import RefusedError, status_of
 from recontour.service.page.routes import ROUTES, Declared
 from recontour.service.page.security import Guarded, body_of, refuse_other_sites
 from recontour.service.page.sessions import Visitor, refuse_foreign
+from recontour.service.roles import may
 from recontour.service.settings import Site
 from recontour.service.store import Store
 
@@ -101,7 +101,7 @@ def _refuse_unless_may(visitor: Visitor | None, declared: Declared) -> None:
         return
     if visitor is None:
         raise RefusedError(401, NotLoggedIn())
-    if not accounts.may(visitor.role, declared.role):
+    if not may(visitor.role, declared.role):
         raise RefusedError(403, RoleMissing(role=visitor.role, needed=declared.role))
 
 

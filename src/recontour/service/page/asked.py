@@ -11,12 +11,11 @@ from urllib.parse import parse_qs
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from starlette.responses import JSONResponse
 
-from recontour.service import accounts
-from recontour.service.accounts import Role
 from recontour.service.page.findings import NotThere, NotUnderstood
 from recontour.service.page.refusals import RefusedError
 from recontour.service.page.sessions import Sessions, Visitor
 from recontour.service.review.working import Workbench
+from recontour.service.roles import Role, may
 from recontour.service.settings import Site
 from recontour.service.store import Store
 
@@ -92,7 +91,7 @@ class Asked:
 
     def may(self, needed: Role) -> bool:
         """Return whether the visitor may do something."""
-        return self.visitor is not None and accounts.may(self.visitor.role, needed)
+        return self.visitor is not None and may(self.visitor.role, needed)
 
     def id(self, name: str = "id") -> int:
         """Return a number in the address. Raises: RefusedError: there can be nothing of it."""

@@ -6,9 +6,9 @@ from typing import Literal
 
 from starlette.responses import Response
 
-from recontour.service.accounts import Role
 from recontour.service.page import drafts, models, pages, series
 from recontour.service.page.asked import Asked
+from recontour.service.roles import Role
 
 SMALL = 16 * 2**10  # bytes of a body
 STROKE = 2 * 2**20  # of a long stroke, or a line with many points
