@@ -1,5 +1,6 @@
 """`--json`: one object on standard output, as docs/reference/json.md describes it."""
 
+import io
 import json
 import re
 import shutil
@@ -23,6 +24,9 @@ from recontour.evaluation import CaseScore
 from recontour.exchange.nifti import write_nifti
 from recontour.network import Model, save_model
 from recontour.processes import Interrupted
+from recontour.service import accounts
+from recontour.service.settings import example_site, read_site
+from recontour.service.store import Account, Store
 from recontour.study.estimate import Estimate, Forecast
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "json.md"
@@ -305,6 +309,30 @@ def test_report(ask: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
         "failed": {"S": "no disk"},
     }
     assert all(f"`{field}`" in section("study") for field in answer["result"])
+
+
+def test_account(ask: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    site = tmp_path / "SITE.toml"
+    site.write_text(example_site())
+    given = io.StringIO("rather a long password\n")
+    monkeypatch.setattr("sys.stdin", given)
+    code, answer = ask("account", site, "anna", "--role", "approve")
+    assert (code, answer["result"]) == (0, {"account": "anna", "role": "approve"})
+    assert set(answer["result"]) == documented("account")
+    store = Store.of(read_site(site))
+    with store.begin() as session:
+        account = session.get_one(Account, "anna")
+        assert account.role == "approve"
+        assert accounts.is_password(account, "rather a long password")
+    code, answer = ask("account", site, "anna", "--close")
+    assert (code, answer["result"]) == (0, {"account": "anna", "role": None})
+    with store.begin() as session:
+        assert session.get_one(Account, "anna").is_closed
+    store.engine.dispose()
+    for words, kind in (("\n", "no_password"), ("short\n", "unsuitable_password")):
+        monkeypatch.setattr("sys.stdin", io.StringIO(words))
+        code, answer = ask("account", site, "anna", "--role", "view")
+        assert (code, answer["error"]["kind"]) == (2, kind)
 
 
 def test_no_number_is_left_that_json_does_not_have() -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import recontour
 from recontour.cli import facts, next_steps, tell
 from recontour.cli.answers import Answer, Transcript, plain_value
-from recontour.cli.console import agreed, can_ask
+from recontour.cli.console import agreed, can_ask, new_password
 from recontour.cli.findings import (
     DamagedCases,
     FailedCells,
@@ -764,6 +764,27 @@ def _refuse_without_site_packages() -> None:
     for package in SITE_PACKAGES:
         if find_spec(package) is None:
             raise SettingsError(SitePartMissing(package=package))
+
+
+def account(options: argparse.Namespace, _progress: ProgressBar) -> Answer:
+    """Make, change or close an account of a site's page."""
+    _refuse_without_site_packages()
+    from recontour.service import accounts
+    from recontour.service.settings import read_site
+    from recontour.service.store import Store
+
+    store = Store.of(read_site(options.site))
+    if options.close:
+        with store.begin() as session:
+            accounts.close(session, options.account)
+    else:
+        password = new_password()
+        with store.begin() as session:
+            accounts.add(session, options.account, password, options.role)
+    return Answer(
+        show=lambda: tell.accounted(options.account, options.role),
+        facts=lambda: facts.accounted(options.account, options.role),
+    )
 
 
 def demo(options: argparse.Namespace, progress: ProgressBar) -> Answer:

@@ -7,12 +7,15 @@ something that steers a terminal.
 import shlex
 import sys
 from collections.abc import Sequence
+from getpass import getpass
 
 from rich.console import Console
 from rich.prompt import Confirm
 from rich.table import Column, Table
 from rich.text import Text
 
+from recontour.cli.findings import NoPassword, PasswordsDiffer
+from recontour.errors import SettingsError
 from recontour.wording import printable
 
 # Tables in a log file are not squeezed.
@@ -48,6 +51,22 @@ def agreed(question: str) -> bool:
         return Confirm.ask(plain(question), console=Console(stderr=True))
     except EOFError:
         return False
+
+
+def new_password() -> str:
+    """Ask for a new password twice, without showing it; or read one line of standard input.
+
+    Raises: SettingsError: the two differ, or nothing was given.
+    """
+    if not can_ask():
+        password = sys.stdin.readline().rstrip("\r\n") if sys.stdin else ""
+    else:
+        password = getpass("New password: ")
+        if getpass("Once more: ") != password:
+            raise SettingsError(PasswordsDiffer())
+    if not password:
+        raise SettingsError(NoPassword())
+    return password
 
 
 def table_of(title: str, *columns: str | Sequence[str]) -> Table:

@@ -523,3 +523,8 @@ def forgotten(found: "Forgotten") -> Facts:
         "approvals": found.approvals,
         "cases": found.cases,
     }
+
+
+def accounted(account: str, role: str | None) -> Facts:
+    """Return what an account may do now; None: nothing, it is closed."""
+    return {"account": account, "role": role}

@@ -263,3 +263,25 @@ class SharedContoursName(Finding):
 
     def remedy(self) -> str:
         return "give each a name of its own"
+
+
+@finding
+class PasswordsDiffer(Finding):
+    """A new password was not typed twice alike."""
+
+    def sentence(self) -> str:
+        return "the two passwords differ"
+
+    def remedy(self) -> str:
+        return "repeat the command, and type the same one twice"
+
+
+@finding
+class NoPassword(Finding):
+    """No new password was given."""
+
+    def sentence(self) -> str:
+        return "no password was given"
+
+    def remedy(self) -> str:
+        return "type one at a terminal, or give it as one line of standard input"

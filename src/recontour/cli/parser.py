@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
 from recontour.cli.completion import SHELLS, completion_script
+from recontour.service.roles import ROLES
 from recontour.wording import did_you_mean, printable, shown
 from recontour.workflows.check_folder import USUAL_FOLDS
 
@@ -131,6 +132,7 @@ def parser() -> argparse.ArgumentParser:
     _add_report(commands)
     _add_serve(commands)
     _add_forget(commands)
+    _add_account(commands)
     _add_demo(commands)
     return top
 
@@ -827,6 +829,22 @@ def _add_forget(commands: Commands) -> None:
     added = _command(commands, "forget", "forget", words)
     _add_path(added, "site", "SITE.toml", "the site file")
     added.add_argument("patient_id", metavar="PATIENT_ID", help="as DICOM has it")
+    _add_json(added)
+
+
+def _add_account(commands: Commands) -> None:
+    words = "who may log in to a site's page: make, change or close an account"
+    added = _command(commands, "account", "account", words)
+    _add_path(added, "site", "SITE.toml", "the site file")
+    added.add_argument("account", metavar="NAME", help="of the account: the same name changes it")
+    what = added.add_mutually_exclusive_group(required=True)
+    what.add_argument(
+        "--role",
+        choices=ROLES,
+        help="what the account may do: each role also what the ones before it may. The password is "
+        "asked twice, or read as one line from standard input",
+    )
+    what.add_argument("--close", action="store_true", help="nobody can log in to it any more")
     _add_json(added)
 
 

@@ -675,6 +675,11 @@ def monitored(found: "Monitored", folder: Path) -> None:
     say(f"report: {folder / 'report.html'}")
 
 
+def accounted(account: str, role: str | None) -> None:
+    """Show what an account may do now; None: nothing, it is closed."""
+    say(f"{account} may log in as: {role}" if role else f"{account} is closed")
+
+
 def demonstrated(result: "DemoResult") -> None:
     """Show in one sentence what the demo's result means."""
     if not result.found:
