@@ -147,8 +147,9 @@ function buttons(row) {
       const what = job.kind === "send" ? "Send again" : "Try again";
       made.push(button(`row-job-${job.id}`, what, `/api/jobs/${job.id}/again`, {}));
     }
-    if (row.state === "incomplete" || row.state === "unmatched") {
-      const path = `/api/series/${row.id}/contour`;
+    const path = `/api/series/${row.id}/contour`;
+    if (row.state === "unmatched") made.push(button(`row-again-${row.id}`, "Try again", path, { anyway: false }));
+    if (row.state === "incomplete" || row.state === "failed") {
       made.push(button(`row-anyway-${row.id}`, "Contour anyway", path, { anyway: true }));
     }
   }
