@@ -1,5 +1,7 @@
 """Edits, undo and redo without end, revisions, locks."""
 
+import json
+
 import pytest
 from sqlalchemy import func, select
 from tests.service.review.conftest import Desk
@@ -7,8 +9,9 @@ from tests.service.review.conftest import Desk
 from recontour.findings import words
 from recontour.service.review import locks
 from recontour.service.review.conflicts import ConflictError, UnknownPartError
+from recontour.service.review.prepared import SHOWN
 from recontour.service.review.working import Workbench, organs_of
-from recontour.service.store import Edit
+from recontour.service.store import Draft, Edit
 
 
 def test_strokes_are_undone_and_done_again_without_end(desk: Desk) -> None:
@@ -124,3 +127,18 @@ def test_a_stroke_that_fails_leaves_no_trace(desk: Desk, monkeypatch: pytest.Mon
             desk.dab(24.0)
     assert desk.state() == before
     assert desk.dab(24.0).revision == 2
+
+
+def test_a_draft_that_gets_the_number_of_a_deleted_one_shows_its_own_contours(desk: Desk) -> None:
+    desk.dab(30.0)
+    desk.undo()
+    before = desk.state().contours
+    with desk.store.begin() as session:
+        draft = session.get_one(Draft, desk.draft_id)
+        session.query(Edit).delete()
+        draft.sop_instance_uid = "1.2.3"
+    shown = desk.site.folder / desk.draft.folder / SHOWN
+    stored = json.loads(shown.read_text())
+    stored["contours"].pop("Linse links")
+    shown.write_text(json.dumps(stored))
+    assert desk.state().contours.keys() == before.keys() - {"Lens_L"}

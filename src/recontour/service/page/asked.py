@@ -27,11 +27,11 @@ MOST_NOTED = 100_000  # of what is noted once in a session
 class Once:
     """What has been noted in a session already, in memory."""
 
-    _seen: dict[tuple[str, str, int], None] = field(default_factory=dict)
+    _seen: dict[tuple[str, str, str], None] = field(default_factory=dict)
     _guard: threading.Lock = field(default_factory=threading.Lock)
 
-    def is_first(self, key: str, what: str, of: int) -> bool:
-        """Return whether this is asked for the first time in a session."""
+    def is_first(self, key: str, what: str, of: str) -> bool:
+        """Return whether this is asked for the first time in a session. of: a UID."""
         with self._guard:
             if (key, what, of) in self._seen:
                 return False

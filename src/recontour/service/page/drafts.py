@@ -95,17 +95,22 @@ def _layer(session: Session, site: Site, layer_id: str) -> _Layer | None:
     found = own.contours
     if approval:
         names = names_of(template_of(site.rule(draft.rule)), draft)
-        found = _approved(site.folder / approval.file, tuple(names.items()), own.grid)
+        path = site.folder / approval.file
+        found = _approved(path, approval.sop_instance_uid, tuple(names.items()), own.grid)
     return _Layer(draft.series_id, _on_grid(found, own.grid, newest.grid))
 
 
 @lru_cache(maxsize=KEPT)
 def _approved(
     file: Path,
+    _uid: str,
     names: tuple[tuple[str, str], ...],
     grid: Grid,
 ) -> ByOrgan:
-    """Return what an approved structure set says, by organ and slice."""
+    """Return what an approved structure set says, by organ and slice.
+
+    _uid: its SOP Instance UID, by which the answer is kept.
+    """
     drawn = by_organ(read_structure_set(file, None), dict(names))
     return {organ: slices_of(own, grid) for organ, own in drawn.items()}
 
@@ -200,7 +205,7 @@ def _copied(
 
 def _note_changed(asked: Asked, session: Session, draft: Draft) -> None:
     visitor = asked.who
-    if asked.page.once.is_first(visitor.key, "changed", draft.id):
+    if asked.page.once.is_first(visitor.key, "changed", draft.sop_instance_uid):
         series = session.get_one(Series, draft.series_id)
         what = f"draft {draft.id}"
         audit(

@@ -46,6 +46,7 @@ CT = "CT"
 MOST_LISTED = 500
 LONGEST_SEARCH = 100
 LOOK_FIRST = 3  # organs on the list
+BYTES = 2  # of a voxel
 SLICES_AT_ONCE_BYTES = 4 * 2**20
 
 
@@ -140,7 +141,7 @@ def one(asked: Asked) -> Response:
         draft = drafts[-1] if drafts else None
         layers = list(_layers(session, page.site, drafts))
         lock = locks.holder(session, draft.id) if draft else None
-        if page.once.is_first(visitor.key, "viewed", series.id):
+        if page.once.is_first(visitor.key, "viewed", series.uid):
             audit(session, Event.VIEWED, visitor.name, series=series, address=visitor.address)
     shown = prepared(page.site.folder, draft) if draft else None
     return answered(
@@ -247,13 +248,13 @@ def volume(asked: Asked) -> Response:
     if not drafts:
         raise RefusedError(404, NotThere())
     shown = prepared(asked.page.site.folder, drafts[-1])
-    slices = shown.grid.shape[0]
+    slices, rows, columns = shown.grid.shape
     first = asked.number("first", 0)
     count = asked.number("count", slices)
     if first >= slices or count < 1:
         raise RefusedError(400, NotUnderstood(what="first or count"))
     last = min(first + count, slices)
-    size = (last - first) * shown.volume[0].nbytes
+    size = (last - first) * rows * columns * BYTES
     return StreamingResponse(
         _voxels(shown, first, last),
         media_type="application/octet-stream",
@@ -263,9 +264,10 @@ def volume(asked: Asked) -> Response:
 
 def _voxels(shown: Prepared, first: int, last: int) -> Iterator[bytes]:
     """Yield slices a few at a time."""
-    step = max(SLICES_AT_ONCE_BYTES // shown.volume[0].nbytes, 1)
+    voxels = shown.volume()
+    step = max(SLICES_AT_ONCE_BYTES // voxels[0].nbytes, 1)
     for start in range(first, last, step):
-        yield shown.volume[start : min(start + step, last)].tobytes()
+        yield voxels[start : min(start + step, last)].tobytes()
 
 
 # To contour again

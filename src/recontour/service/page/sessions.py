@@ -76,8 +76,9 @@ class Sessions:
 
     def is_secure(self, request: Request) -> bool:
         """Return whether the browser's connection is encrypted."""
-        forwarded = request.headers.get("x-forwarded-proto", "") if self._is_proxy(request) else ""
-        return (forwarded or request.url.scheme) == "https"
+        # Whoever is believed without being a proxy gets a cookie for encrypted connections alone.
+        forwarded = request.headers.get("x-forwarded-proto", "")
+        return "https" in (forwarded, request.url.scheme)
 
     def _is_proxy(self, request: Request) -> bool:
         peer = request.client.host if request.client else ""

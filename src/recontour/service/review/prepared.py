@@ -5,7 +5,7 @@ It is made once, when the draft is, so that opening a patient is reading, not de
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -28,12 +28,24 @@ ByOrgan = Mapping[str, Mapping[int, Rings]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """A draft as the page shows it. contours: by organ and slice. folder: the draft's."""
+    """A draft as the page shows it. contours: by organ and slice. folder: the draft's.
+
+    draft_uid: its SOP Instance UID. Unlike its number, and its folder, it is never given again when
+    a patient's data was deleted.
+    """
 
     folder: Path
+    draft_uid: str
     grid: Grid
     contours: ByOrgan
-    volume: npt.NDArray[np.int16] = field(repr=False)  # mapped: read from the disk as needed
+
+    def volume(self) -> npt.NDArray[np.int16]:
+        """Return the voxels, mapped: read from the disk as needed.
+
+        Nobody keeps them: the space of a deleted file that is mapped is not free.
+        """
+        mapped: npt.NDArray[np.int16] = np.load(self.folder / VOLUME, mmap_mode="r")
+        return mapped
 
 
 def prepare(
@@ -90,16 +102,20 @@ def prepared(site_folder: Path, draft: Draft) -> Prepared:
 
     Raises: OSError: it is not there.
     """
-    return _prepared(site_folder / draft.folder, tuple(draft.organs.items()))
+    names = tuple(draft.organs.items())
+    return _prepared(site_folder / draft.folder, draft.sop_instance_uid, names)
 
 
 @lru_cache(maxsize=KEPT)
-def _prepared(folder: Path, names: tuple[tuple[str, str], ...]) -> Prepared:
+def _prepared(
+    folder: Path,
+    draft_uid: str,
+    names: tuple[tuple[str, str], ...],
+) -> Prepared:
     """Read what `prepare` wrote. names: TG-263 names, and what the draft's file calls them."""
     shown = json.loads((folder / SHOWN).read_text(encoding="utf-8"))
     organ_by_name = {name: organ for organ, name in names}
     contours = {}
     for name, slices in shown["contours"].items():
         contours[organ_by_name.get(name, name)] = from_plain(slices)
-    volume = np.load(folder / VOLUME, mmap_mode="r")
-    return Prepared(folder, grid_from_plain(shown["grid"]), contours, volume)
+    return Prepared(folder, draft_uid, grid_from_plain(shown["grid"]), contours)

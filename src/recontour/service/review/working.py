@@ -47,10 +47,11 @@ class Change:
 class Workbench:
     """The contours of the drafts that are being edited; what counts stands in the database.
 
-    Contours of a revision are kept in memory, so that a stroke need not read all edits again.
+    Contours of a revision are kept in memory by the draft's SOP Instance UID, so that a stroke need
+    not read all edits again.
     """
 
-    _kept: dict[int, tuple[int, ByOrgan]] = field(default_factory=dict)
+    _kept: dict[str, tuple[int, ByOrgan]] = field(default_factory=dict)
     _guard: ThreadLock = field(default_factory=ThreadLock)
 
     def state(self, session: Session, draft_id: int, shown: Prepared) -> State:
@@ -158,7 +159,7 @@ class Workbench:
         """Return a draft's contours, from memory if they are of this revision."""
         current = revision(session, draft_id)
         with self._guard:
-            kept = self._kept.get(draft_id)
+            kept = self._kept.get(shown.draft_uid)
         if kept and kept[0] == current:
             return kept[1]
         start, known = 0, shown.contours
@@ -172,18 +173,18 @@ class Workbench:
         )
         for edit in session.scalars(in_force):
             _put(contours.setdefault(edit.organ, {}), from_plain(edit.after))
-        self._keep(draft_id, current, contours)
+        self._keep(shown.draft_uid, current, contours)
         return contours
 
     def _keep(
         self,
-        draft_id: int,
+        draft_uid: str,
         at_revision: int,
         contours: ByOrgan,
     ) -> None:
         with self._guard:
-            self._kept.pop(draft_id, None)
-            self._kept[draft_id] = (at_revision, contours)
+            self._kept.pop(draft_uid, None)
+            self._kept[draft_uid] = (at_revision, contours)
             if len(self._kept) > KEPT:
                 self._kept.pop(next(iter(self._kept)))
 
