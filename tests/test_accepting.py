@@ -208,6 +208,9 @@ def test_a_person_sees_why(
     said = capsys.readouterr()
     assert "May candidate replace in_use?" in said.out
     assert "with Lens_L from in_use" in said.out
+    (missed,) = [line for line in said.out.splitlines() if line.startswith("missed: ")]
+    assert missed.startswith("missed: Lens_L in 8 cases by candidate (west-")
+    assert missed.endswith(" and 2 more)")
     assert "1 of 3 organs promoted; keep the model in use for Lens_L" in said.err
 
 

@@ -18,7 +18,7 @@ from recontour.cohort.acquisition import UNKNOWN_ACQUISITION, Acquisition
 from recontour.cohort.case import UNKNOWN_ORIGIN, Origin
 from recontour.contouring.contourer import Contourer
 from recontour.errors import CohortError, OrganError, OutputError, RecontourError, SettingsError
-from recontour.evaluation.findings import DrawnDifferently, NotCompared
+from recontour.evaluation.findings import DrawnDifferently, NotCompared, NotContouredByModel
 from recontour.geometry import Grid
 from recontour.geometry.arrays import Mask
 from recontour.network import Model, load_model, save_model
@@ -76,7 +76,10 @@ def test_a_patient_alone_is_said_to_be_too_few(of_near: Path, tmp_path: Path) ->
     found = compare(of_near, alone.path, tmp_path / "compared")
 
     organs = ("Brainstem", "Lens_L")
-    assert found.statements == (NotCompared(organs=organs, fewest=3, at_home=False),)
+    assert found.statements == (
+        NotCompared(organs=organs, fewest=3, at_home=False),
+        NotContouredByModel(organs=("Lens_R",)),
+    )
 
 
 def test_a_cohort_is_not_compared_with_itself(of_near: Path, near: Cohort, tmp_path: Path) -> None:
@@ -168,9 +171,12 @@ def test_an_older_model_says_that_its_centre_is_unknown(
 
     assert NoBaseline(path=tmp_path / "older") in found.warnings
     assert not found.differences
-    assert not found.statements
+    assert found.statements == (NotContouredByModel(organs=("Lens_R",)),)
     assert not found.images
     assert found.offsets
+    page = (tmp_path / "compared" / "report.html").read_text()
+    assert "no organ could be compared" in page
+    assert page.count("Not compared: Lens_R (the model does not contour them)") == 1
 
 
 def test_the_home_centre_may_be_given_as_a_cohort(

@@ -114,6 +114,15 @@ def test_sizes_that_do_not_fit_are_refused(
     assert {path.name for path in tmp_path.iterdir()} == {"south"}
 
 
+@pytest.mark.parametrize("how", [{"seed": -1}, {"retrain_last": 0}, {"retrain_last": 1000}])
+def test_an_impossible_seed_or_depth_leaves_nothing_behind(
+    parent: Path, four: Cohort, tmp_path: Path, how: dict[str, int]
+) -> None:
+    with pytest.raises(SettingsError):
+        quick(parent, four, tmp_path / "gain", **how)
+    assert {path.name for path in tmp_path.iterdir()} == {"south"}
+
+
 @pytest.mark.parametrize(("folds", "needed"), [(2, 4), (3, 3), (5, 5)])
 def test_too_few_patients_are_refused(
     parent: Path, north: Cohort, tmp_path: Path, folds: int, needed: int

@@ -2,8 +2,10 @@
 
 import csv
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,19 +13,23 @@ from pydicom import Dataset
 from tests.conftest import fill
 from tests.dicom.conftest import edit
 from tests.exchange.test_approvals import GRID, Clinic, box, on_day
+from tests.network.test_heads import child_of
 
-from recontour import monitor
+from recontour import accept, monitor
 from recontour.cli import main
 from recontour.cohort import Cohort
+from recontour.contouring.contourer import Contourer
 from recontour.dicom import Authorship, write_structure_set
 from recontour.errors import RecontourError
 from recontour.evaluation.findings import Drifted
 from recontour.exchange.findings import NotMonitored
 from recontour.findings import words
-from recontour.geometry import traced
+from recontour.geometry import Grid, traced
+from recontour.geometry.arrays import Mask
 from recontour.network import Model, save_model
 from recontour.workflows.findings import (
     CtsOfOnePatient,
+    LimitsOfThesePatients,
     LimitsWithoutTheseOrgans,
     OrgansNotApproved,
     OrgansNotDrafted,
@@ -100,6 +106,44 @@ def test_limits_of_an_acceptance_replace_the_baseline(clinic: Clinic, tmp_path: 
     stem = by_organ["Brainstem"]
     assert isinstance(stem, Drifted)
     assert stem.first == 9
+
+
+@pytest.mark.parametrize("mean", [1.01, -0.5])
+def test_limits_with_an_impossible_score_are_refused(
+    clinic: Clinic, tmp_path: Path, mean: float
+) -> None:
+    limits = tmp_path / "limits.json"
+    usual = {"dsc": {"mean": mean, "sd": 0.05, "patients": 12}}
+    limits.write_text(json.dumps({"model_sha256": "0" * 64, "organs": {"Brainstem": usual}}))
+    with pytest.raises(RecontourError, match="Brainstem: expected a mean of dsc from 0 to 1"):
+        monitor(clinic.drafts, clinic.approved, tmp_path / "out", limits=limits)
+
+
+def test_limits_of_the_very_same_patients_are_pointed_out(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `accept` measures them, not as `monitor` does."""
+    monkeypatch.setattr(Contourer, "contour", _roughly)
+    in_use, candidate = tmp_path / "in_use", tmp_path / "candidate"
+    save_model(model, in_use)
+    save_model(child_of(model, "south", organs=("Brainstem",)), candidate)
+    same = fill(Cohort.open_or_create(tmp_path / "same", "west"), 6)
+    fewer = fill(Cohort.open_or_create(tmp_path / "fewer", "west"), 5)
+    accepted = accept(same.path, candidate, tmp_path / "accepted", against=in_use)
+    watched = in_use if accepted.watched == accepted.parent else candidate
+    limits = tmp_path / "accepted" / "limits.json"
+    found = monitor(watched, same.path, tmp_path / "of-same", limits=limits)
+    assert LimitsOfThesePatients() in found.findings
+    found = monitor(watched, fewer.path, tmp_path / "of-fewer", limits=limits)
+    assert LimitsOfThesePatients() not in found.findings
+
+
+def _roughly(
+    _contourer: Contourer, hu: Any, _grid: Grid, organs: Sequence[str]
+) -> Iterator[tuple[str, Mask]]:
+    """Contour what is bright; noise decides of how many voxels."""
+    for organ in organs:
+        yield organ, np.asarray(hu) > 185
 
 
 @pytest.mark.parametrize("words", ["", "{}", '{"model_sha256": 1, "organs": {}}', "\x00"])
@@ -226,7 +270,11 @@ def test_only_what_needs_a_look_is_a_warning(
     with caplog.at_level("INFO"):
         monitor(clinic.drafts, clinic.approved, tmp_path / "out", baseline=8)
     levels = {record.getMessage(): record.levelname for record in caplog.records}
-    news = [level for line, level in levels.items() if "unchanged" in line or "predecessor" in line]
+    news = [
+        level
+        for line, level in levels.items()
+        if "unchanged" in line or "approved contours, " in line
+    ]
     assert news == ["INFO", "INFO"]
 
 

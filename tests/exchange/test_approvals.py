@@ -15,7 +15,7 @@ from recontour.dicom import Authorship, Scan, ScanIdentity, write_scan, write_st
 from recontour.errors import NoSeriesError
 from recontour.exchange.approvals import Approvals, match_approvals, read_both
 from recontour.exchange.findings import ApprovalsMatched, NotMonitored, SeveralDraftModels
-from recontour.findings import Finding, stored_words
+from recontour.findings import Finding, stored_words, words
 from recontour.geometry import Grid, traced
 from recontour.geometry.arrays import Mask
 
@@ -107,6 +107,27 @@ def test_the_order_is_that_of_approval(clinic: Clinic) -> None:
     assert days == ["20260305", "20260307", "20260309"]
     assert found.notes == [ApprovalsMatched(pairs=3, by_predecessor=0, by_ct=3)]
     assert not found.left_out
+
+
+@pytest.mark.parametrize(
+    ("by_predecessor", "by_ct", "said"),
+    [
+        (0, 1, "1 draft has approved contours, found by the CT that both are drawn on"),
+        (2, 0, "2 drafts have approved contours, which name the draft that they come from"),
+        (
+            1,
+            2,
+            "3 drafts have approved contours: 1 names the draft, 2 were found by the CT that both "
+            "are drawn on",
+        ),
+    ],
+)
+def test_what_belongs_together_is_said_in_plain_words(
+    by_predecessor: int, by_ct: int, said: str
+) -> None:
+    pairs = by_predecessor + by_ct
+    matched = ApprovalsMatched(pairs=pairs, by_predecessor=by_predecessor, by_ct=by_ct)
+    assert words(matched) == said
 
 
 def test_the_review_counts_before_the_structure_set(clinic: Clinic) -> None:

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     )
 
 
+MOST_CASES = 6  # named on one line
 FIRST_ORGANS = 3  # to look at, on the line of one CT of many
 ORGANS_TITLE = "Organs: median and range over cases; area: of the largest slice"
 
@@ -586,15 +587,26 @@ def accepted(found: "Acceptance", folder: Path, per_organ: Path | None) -> None:
         lines = list(filter(None, (why(one), how_many_more(one.needed))))
         add_row(table, one.organ, one.decision.value, *changes, lines)
     out.print(table)
-    for failure in found.failures:
-        if failure.model == found.candidate.name and failure.what != "outside the trained range":
-            say(f"{failure.what}: {failure.organ} of {failure.case} by {failure.model}")
+    _failures_of_candidate(found)
     if found.only_parent:
         say(f"only the model in use contours {', '.join(found.only_parent)}")
     if per_organ:
         kept = ", ".join(found.from_parent) or "no organ"
         say(f"written: {per_organ}, with {kept} from {found.parent.name}")
     say(f"report: {folder / 'report.html'}; it is for a person to check and sign")
+
+
+def _failures_of_candidate(found: "Acceptance") -> None:
+    """Show in which cases the candidate failed: one line per organ and kind of failure."""
+    failed: dict[tuple[str, str], list[str]] = {}
+    for one in found.failures:
+        if one.model == found.candidate.name and one.what != "outside the trained range":
+            failed.setdefault((one.what, one.organ), []).append(one.case)
+    for (what, organ), cases in failed.items():
+        counted = f"{organ} in {plural(len(cases), 'case')} by {found.candidate.name}"
+        named = ", ".join(cases[:MOST_CASES])
+        more = f" and {len(cases) - MOST_CASES} more" if len(cases) > MOST_CASES else ""
+        say(f"{what}: {counted} ({named}{more})")
 
 
 def compared(found: "ProtocolComparison", folder: Path) -> None:

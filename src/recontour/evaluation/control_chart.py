@@ -48,6 +48,7 @@ RUN = 4
 LEVEL = 0.05
 # Half of the level is the mean over organs', whose two charts see most of what changes everywhere.
 SHARE_OF_ALL = 0.5
+SAME = 1e-6  # of a mean or a standard deviation: less is rounding
 FEWEST = 5  # patients of a baseline
 USUAL_BASELINE = 10
 # The least standard deviation: what rounding to pixels and slices makes of equal contours.
@@ -228,6 +229,33 @@ def usual_of(patients: Sequence[Patient]) -> dict[str, dict[ChartMeasure, Spread
                 of_organ[measure] = spread
         found[organ] = of_organ
     return found
+
+
+def are_of(limits: AllUsual, patients: Sequence[Patient]) -> bool:
+    """Return whether limits were measured on just these patients: all means and SDs are theirs.
+
+    Means that do not scatter prove nothing, such as those of an organ that is never found. Limits
+    of some of the patients, or of more, are not recognised.
+
+    >>> patients = [Patient("1", {"Lens_L": {"dsc": 0.7}}), Patient("2", {"Lens_L": {"dsc": 0.9}})]
+    >>> are_of(usual_of(patients), patients), are_of(usual_of(patients[:1] * 2), patients)
+    (True, False)
+    """
+    theirs = usual_of(patients)
+    do_scatter = False
+    for organ, of_organ in limits.items():
+        for measure, limit in of_organ.items():
+            own = theirs.get(organ, {}).get(measure)
+            if own is None or not _are_equal(limit, own):
+                return False
+            do_scatter = do_scatter or limit.sd > SAME
+    return do_scatter
+
+
+def _are_equal(one: Spread, other: Spread) -> bool:
+    """Return whether two spreads differ by no more than computing in another order makes them."""
+    differences = abs(one.mean - other.mean), abs(one.sd - other.sd)
+    return one.patients == other.patients and max(differences) < SAME
 
 
 def _organs(patients: Sequence[Patient]) -> list[str]:

@@ -470,6 +470,17 @@ class NotCompared(Finding):
 
 
 @finding
+class NotContouredByModel(Finding):
+    """Organs of a cohort that a model does not contour, so nothing is said of them."""
+
+    organs: FitToStore[tuple[str, ...]]
+
+    def sentence(self) -> str:
+        """Name the organs."""
+        return f"not compared: {', '.join(self.organs)} (the model does not contour them)"
+
+
+@finding
 class ImagesMayMoveContours(Finding):
     """What is said of contours may be due to the images.
 

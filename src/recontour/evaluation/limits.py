@@ -5,21 +5,32 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from recontour.errors import SettingsError
-from recontour.evaluation.control_chart import CHART_MEASURES, AllUsual, ChartMeasure
+from recontour.evaluation.control_chart import CHART_MEASURES, SCORES, AllUsual, ChartMeasure
 from recontour.files import SystemReason, UnreadableError, UnreadableFile
 from recontour.findings import Finding
 from recontour.network.spread import Spread
 from recontour.organs import OrganName
 from recontour.texts import read_text
-from recontour.validation import Sha256, first_mistake
+from recontour.validation import ExpectedError, Sha256, first_mistake
 
 MOST_BYTES = 1 << 20
 MOST_ORGANS = 500
 HELP = "give the limits.json that `recontour accept` wrote"
 
+
+def _possible(measures: dict[str, Spread]) -> dict[str, Spread]:
+    """Return the measures of an organ. Raises: ExpectedError: the mean of a score is none."""
+    for score in SCORES:
+        one = measures.get(score)
+        if one is not None and not 0 <= one.mean <= 1:
+            raise ExpectedError(f"a mean of {score} from 0 to 1")
+    return measures
+
+
+Measures = Annotated[dict[str, Spread], AfterValidator(_possible)]
 Tolerance = Annotated[float, Field(gt=0, le=1e3, allow_inf_nan=False)]
 
 
@@ -43,7 +54,7 @@ class _LimitsRecord(BaseModel):
 
     model_sha256: Sha256
     tolerances_mm: Annotated[dict[OrganName, Tolerance], Field(max_length=MOST_ORGANS)] = {}
-    organs: Annotated[dict[OrganName, dict[str, Spread]], Field(max_length=MOST_ORGANS)]
+    organs: Annotated[dict[OrganName, Measures], Field(max_length=MOST_ORGANS)]
 
 
 def read_limits(path: Path) -> Limits:

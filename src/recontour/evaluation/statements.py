@@ -1,6 +1,6 @@
 """What differences between two centres' contours amount to, as findings."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 from recontour.evaluation.consistency import Suspect
 from recontour.evaluation.differences import (
@@ -18,6 +18,7 @@ from recontour.evaluation.findings import (
     ImagesDiffer,
     ImagesMayMoveContours,
     NotCompared,
+    NotContouredByModel,
     NotFoundByModel,
     NothingElseDiffers,
 )
@@ -91,6 +92,15 @@ def said_of_untested(
         organs = tuple(too_few_at_home)
         said.append(NotCompared(organs=organs, fewest=LEAST_AT_HOME, at_home=True))
     return said
+
+
+def said_of_unknown(present: Iterable[str], known: Container[str]) -> list[Finding]:
+    """Return which organs of a cohort the model does not contour, as one finding.
+
+    present: the cohort's. known: the model's.
+    """
+    unknown = tuple(organ for organ in present if organ not in known)
+    return [NotContouredByModel(organs=unknown)] if unknown else []
 
 
 def said_of_missed(rows: Iterable[PatientOffsets]) -> list[Finding]:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 from recontour.findings import Finding, FitToStore, ScreenOnly, finding
-from recontour.wording import plural
+from recontour.wording import agreeing, plural
 
 EXPORT_ON_GRID = (
     "export the labels on the CT's own grid, with the CT as reference volume "
@@ -577,9 +577,16 @@ class ApprovalsMatched(Finding):
     by_ct: int
 
     def sentence(self) -> str:
+        have = f"{plural(self.pairs, 'draft')} {agreeing(self.pairs, 'has', 'have')}"
+        if not self.by_predecessor:
+            return f"{have} approved contours, found by the CT that both are drawn on"
+        if not self.by_ct:
+            return f"{have} approved contours, which name the draft that they come from"
+        named = f"{self.by_predecessor} {agreeing(self.by_predecessor, 'names', 'name')}"
+        found = f"{self.by_ct} {agreeing(self.by_ct, 'was', 'were')}"
         return (
-            f"{plural(self.pairs, 'draft')} with approved contours: {self.by_predecessor} named as "
-            f"predecessor, {self.by_ct} by the CT"
+            f"{have} approved contours: {named} the draft, {found} found by the CT that both are "
+            "drawn on"
         )
 
 

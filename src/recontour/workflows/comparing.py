@@ -40,6 +40,7 @@ from recontour.evaluation.statements import (
     said_of_images,
     said_of_missed,
     said_of_suspects,
+    said_of_unknown,
     said_of_untested,
 )
 from recontour.files import whole_folder
@@ -153,12 +154,14 @@ def compare(
         log_finding(log, logging.WARNING, warning)
     baseline = _baseline(loaded, home_cases, progress)
     rows, planes = _offsets(Contourer(loaded), cases, name, progress)
+    unknown = said_of_unknown(opened.organs, loaded.organs)
     comparison = _compared(
         opened.centre,
         opened_home.centre if opened_home else loaded.provenance.centre,
         baseline or Baseline({}),
         rows,
         cases,
+        unknown,
         warnings,
     )
 
@@ -182,15 +185,20 @@ def _compared(
     baseline: Baseline,
     rows: Sequence[PatientOffsets],
     cases: Sequence[Case],
+    unknown: Sequence[Finding],
     warnings: Sequence[Finding],
 ) -> ProtocolComparison:
-    """Return what follows from the offsets and images of a cohort. home: the other centre."""
+    """Return what follows from the offsets and images of a cohort.
+
+    home: the other centre. unknown: what is said of organs that the model does not contour.
+    """
     found = differences(rows, baseline.offsets)
     images = image_differences(_images(cases), baseline.image)
     said = said_of_differences(found, may_be_images=may_move_contours(images))
     statements = (
         *said,
         *said_of_untested(rows, found, baseline.offsets),
+        *unknown,
         *said_of_missed(rows),
         *said_of_doubt(said, images),
     )

@@ -868,6 +868,19 @@ class LimitsOfAnotherModel(Finding):
 
 
 @finding
+class LimitsOfThesePatients(Finding):
+    """The limits were measured on the very patients that are watched."""
+
+    def sentence(self) -> str:
+        """Say what follows."""
+        return "the limits were measured on these patients, so the charts cannot show a change"
+
+    def remedy(self) -> str:
+        """Say whom to watch."""
+        return "give patients who came after the acceptance"
+
+
+@finding
 class UncheckedLimits(Finding):
     """Drafts do not hold the hash of their model, so the limits cannot be checked."""
 

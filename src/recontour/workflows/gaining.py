@@ -104,6 +104,7 @@ def gain(
         precision="auto",
         deterministic=False,
     )
+    _refuse_untakeable(adaptation, cases)
     say_before_adapting(adaptation, cases, Path(model), chose_organs=organs is not None)
     dealt = _dealt(adaptation, cases, folds or USUAL_FOLDS)
     numbers = _numbers(dealt, sizes)
@@ -135,6 +136,12 @@ def _refuse_companions() -> None:
     us = launched()
     if us is not None:
         raise SettingsError(GainBySeveral(processes=us.count))
+
+
+def _refuse_untakeable(adaptation: Adaptation, cases: Sequence[Case]) -> None:
+    """Raise SettingsError for an impossible seed or depth, before anything is written."""
+    recipe = adaptation.recipe_for(len(by_patient(cases)))
+    adaptation.taken_over(cases, adaptation.organs, recipe)
 
 
 def _notices(adaptation: Adaptation, cases: Sequence[Case]) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from recontour.evaluation.control_chart import (
     Chart,
     ChartMeasure,
     Patient,
+    are_of,
     charts_of,
     far_patients,
     of_persons,
@@ -54,6 +55,7 @@ from recontour.progress import Progress, quiet
 from recontour.workflows.findings import (
     CtsOfOnePatient,
     LimitsOfAnotherModel,
+    LimitsOfThesePatients,
     LimitsWithoutTheseOrgans,
     OrderOfImports,
     OrgansNotApproved,
@@ -180,6 +182,8 @@ def monitor(
         user_map = read_user_map(Path(names) if names else None, new_organs)
         watch = _approved(drafts, places[0], user_map, given, progress)
         watch = replace(watch, findings=_names_once(watch.findings))
+    if given and are_of(given.usual, watch.patients):
+        watch = replace(watch, findings=(*watch.findings, LimitsOfThesePatients()))
     _tell(watch.findings)  # first, since they say why too few patients are left to chart
     found = _charted(watch, baseline, given.usual if given else None)
     _tell(found.findings[len(watch.findings) :])
