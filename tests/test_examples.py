@@ -62,6 +62,7 @@ WITH_FILES = {
     "recontour.organs.template",
     "recontour.organs.tolerances",
     "recontour.organs.user_map",
+    "recontour.service.store",
     "recontour.study.settings",
     "recontour.study.study",
     "recontour.transfer.measured",

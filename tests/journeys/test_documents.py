@@ -95,7 +95,8 @@ READERS = (
     "rtstruct_in",
 )
 OTHERS_OPTIONS = {"--logdir", "--upgrade", "--install"}  # of TensorBoard, .ci/lock and WSL
-OTHERS_OPTIONS |= {"--rm", "--user", "--network", "--build-arg", "--stop-timeout"}  # of podman
+OTHERS_OPTIONS |= {"--rm", "--user", "--network", "--build-arg"}  # of podman
+OTHERS_OPTIONS |= {"--name", "--stop-timeout"}
 OTHERS_OPTIONS |= {"--now"}  # of systemctl
 OTHERS_OPTIONS |= {"--find-links", "--index-url"}  # of pip
 OTHERS_OPTIONS |= {"--array", "--cpus-per-task", "--gres", "--mem", "--open-mode"}  # of Slurm

@@ -295,7 +295,8 @@ FAILED = "failed"  # for good, until a person tries it again
 class Store:
     """The database of a site. One for each process.
 
-    >>> from recontour.service.settings import SiteModel, Rule
+    >>> from pathlib import Path
+    >>> from recontour.service.settings import Rule, SiteModel
     >>> site = Site(Path("new-site"), {"north": SiteModel(Path("north.safetensors"))},
     ...     (Rule("all", "north"),))
     >>> store = Store.of(site)
