@@ -100,6 +100,11 @@ WRONG = (
     "study study.toml --out nowhere/new",
     "report nowhere",
     "demo --out nowhere/new",
+    "serve nowhere.toml",
+    "serve nowhere.toml --check",
+    "serve nowhere.toml --dry-run DICOM",
+    "account nowhere.toml doctor --role view",
+    "forget nowhere.toml MRN-4711",
 )
 
 
