@@ -21,6 +21,7 @@ from recontour.findings import stored_words
 from recontour.processes import HeldError, held
 from recontour.service.folder import SiteFolder
 from recontour.service.settings import Site, read_site
+from recontour.service.store import Store
 
 MENDABLE = 2  # the exit code of a site file that cannot be read
 WAIT_S = 0.1  # between two looks whether another process has ended
@@ -51,11 +52,12 @@ class Ending:
         return self._event.wait(seconds)
 
 
-def begin_child(name: str, arguments: Sequence[str] | None = None) -> tuple[Site, Ending]:
-    """Begin a process of a site: read its file, log to standard error, and listen for the end.
+def begin_child(name: str, arguments: Sequence[str] | None = None) -> tuple[Site, Store, Ending]:
+    """Begin a process of a site: log to standard error, listen for the end, open the site.
 
     name: for its lines. arguments: those of the process if None: the path of the site file.
-    Raises: SystemExit: the site file cannot be read.
+    Returns: its settings, its database, and whether it is to end.
+    Raises: SystemExit: the site file, or the database, cannot be used.
     """
     logging.basicConfig(
         stream=sys.stderr, level=logging.WARNING, format=f"recontour {name}: %(message)s"
@@ -70,10 +72,11 @@ def begin_child(name: str, arguments: Sequence[str] | None = None) -> tuple[Site
     try:
         site = read_site(Path(path))
         _be_the_only_one(SiteFolder(site.folder), name, ending)
+        store = Store.of(site)
     except RecontourError as error:
         logging.getLogger("recontour").error("%s", stored_words(error.finding))
         raise SystemExit(MENDABLE) from error
-    return site, ending
+    return site, store, ending
 
 
 def _be_the_only_one(folder: SiteFolder, name: str, ending: Ending) -> None:

@@ -9,7 +9,6 @@ under the same SOP Instance UID: a destination that has it already has it once.
 
 import logging
 import os
-import sys
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -36,7 +35,6 @@ from recontour.service.store import RUNNING, Job, Series, Store
 LOG = logging.getLogger("recontour.courier")
 AT_ONCE = 4  # a destination that does not answer must not hold up the others
 LOOK_S = 0.5
-MENDABLE = 2  # exit code
 
 
 class Courier:
@@ -194,18 +192,12 @@ def _is_over(future: Future[None]) -> bool:
     return True
 
 
-def main() -> int:
-    """Run the courier. Returns: the exit code."""
-    site, ending = begin_child("courier")
+def main() -> None:
+    """Run the courier until the site ends."""
+    site, store, ending = begin_child("courier")
     mend_pynetdicom()
-    try:
-        store_of_site = Store.of(site)
-    except RecontourError as error:
-        log_finding(LOG, logging.ERROR, error.finding)
-        return MENDABLE
-    Courier(site, store_of_site).run(ending)
-    return 0
+    Courier(site, store).run(ending)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -8,7 +8,6 @@ loop.
 """
 
 import logging
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from recontour.dicom.received import drawn_on_series, slices_in
-from recontour.errors import DicomError, RecontourError
+from recontour.errors import DicomError
 from recontour.findings import Finding, as_json, log_finding
 from recontour.service import jobs
 from recontour.service.child import Ending, begin_child
@@ -55,7 +54,6 @@ ASK_AGAIN_S = 15.0  # between two questions for the count of one series
 PATIENCE_S = 600.0  # with a source whose count is another, after the last image
 EXPIRY_S = 3600.0  # between two looks for data that are kept no longer
 INSTANCES = "instances"  # in the subject of a job: how many there were
-MENDABLE = 2  # exit code
 Count = Callable[[Series], int | None]
 
 
@@ -269,18 +267,12 @@ def _look_at_structures_again(session: Session) -> None:
         series.state = ARRIVING
 
 
-def main() -> int:
-    """Run the watcher. Returns: the exit code."""
-    site, ending = begin_child("watcher")
+def main() -> None:
+    """Run the watcher until the site ends."""
+    site, store, ending = begin_child("watcher")
     mend_pynetdicom()
-    try:
-        store = Store.of(site)
-    except RecontourError as error:
-        log_finding(LOG, logging.ERROR, error.finding)
-        return MENDABLE
     Watcher(site, store).run(ending)
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -88,8 +88,8 @@ class Loaded:
 
 def main() -> None:
     """Contour until the site ends."""
-    site, ending = begin_child("worker")
-    Worker(site, Store.of(site), ending).run()
+    site, store, ending = begin_child("worker")
+    Worker(site, store, ending).run()
 
 
 class Worker:

@@ -6,7 +6,6 @@ it began with.
 
 import logging
 import os
-import sys
 from typing import Any
 
 from sqlalchemy import select
@@ -15,7 +14,7 @@ from recontour.errors import FaultError, RecontourError
 from recontour.files import SystemReason
 from recontour.findings import Finding, Unexpected, log_finding
 from recontour.service import jobs
-from recontour.service.child import MENDABLE, Ending, begin_child
+from recontour.service.child import Ending, begin_child
 from recontour.service.jobs import Claimed
 from recontour.service.loop.collect import collect_approval, collect_returned, note_returned
 from recontour.service.loop.due import learn_if_due
@@ -33,19 +32,13 @@ class EndedError(Exception):
     """The process is asked to end; what it does can go on later."""
 
 
-def main() -> int:
-    """Serve until the process is asked to end. Returns: the exit code."""
-    site, ending = begin_child("learner")
+def main() -> None:
+    """Serve until the process is asked to end."""
+    site, store, ending = begin_child("learner")
     os.nice(LOWEST_PRIORITY)
-    try:
-        store = Store.of(site)
-    except RecontourError as error:
-        log_finding(log, logging.ERROR, error.finding)
-        return MENDABLE
     while not ending.is_asked:
         if not do_next(site, store, ending):
             ending.wait(POLL_S)
-    return 0
 
 
 def do_next(site: Site, store: Store, ending: Ending) -> bool:
@@ -115,4 +108,4 @@ def _collect(site: Site, store: Store, claimed: Claimed) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -302,11 +302,11 @@ def _allow_many_files() -> None:
 
 def main() -> int:
     """Run the receiver. Returns: the exit code."""
-    site, ending = begin_child("receiver")
+    site, store, ending = begin_child("receiver")
     mend_pynetdicom()
     _allow_many_files()
+    receiver = Receiver(site, store)
     try:
-        receiver = Receiver(site, Store.of(site))
         receiver.start()
     except RecontourError as error:
         log_finding(LOG, logging.ERROR, error.finding)

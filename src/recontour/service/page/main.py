@@ -17,7 +17,6 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from recontour.service.child import Ending, begin_child
 from recontour.service.page.app import make_app
 from recontour.service.settings import PageSettings
-from recontour.service.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -114,10 +113,10 @@ async def serve(server: uvicorn.Server, ending: Ending) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Serve a site's page until its parent or a signal ends it."""
-    site, ending = begin_child("page", arguments)
+    site, store, ending = begin_child("page", arguments)
     logging.getLogger("uvicorn").setLevel(logging.ERROR)
     _refuse_occupied(site.page)
-    server = server_of(make_app(site, Store.of(site)), site.page)
+    server = server_of(make_app(site, store), site.page)
     asyncio.run(serve(server, ending))
 
 

@@ -1,6 +1,6 @@
 // Draw layers on the planes: as they are on the axial one, their cuts on the other two.
 
-import { drawn } from "./dom.js";
+import { drawn, oncePerFrame } from "./dom.js";
 import { cut, differing, heights } from "./geometry.js";
 import { colourOf } from "./palette.js";
 
@@ -21,7 +21,7 @@ export class ContourView {
     this.look = look;
     this.layers = layers;
     this.organs = organs;
-    this.awaitsFrame = false;
+    this.redraw = oncePerFrame(() => this.draw());
     const through = plane.kind === "axial" ? "slice" : plane.kind === "coronal" ? "y" : "x";
     look.on(
       [through, "organ", "hidden", "alone", "layers", "names", "filled", "ownColours"],
@@ -29,15 +29,6 @@ export class ContourView {
     );
     plane.addEventListener("drawn", () => this.label());
     this.redraw();
-  }
-
-  redraw() {
-    if (this.awaitsFrame) return;
-    this.awaitsFrame = true;
-    requestAnimationFrame(() => {
-      this.awaitsFrame = false;
-      this.draw();
-    });
   }
 
   draw() {

@@ -65,3 +65,20 @@ export function moment(seconds) {
   const day = then.toLocaleDateString([], { day: "numeric", month: "short", year: "numeric" });
   return `${day}, ${time}`;
 }
+
+/**
+ * Make a function that runs another one in the next frame, once, however often it is asked to.
+ * @param {() => void} draw
+ * @returns {() => void}
+ */
+export function oncePerFrame(draw) {
+  let isAwaited = false;
+  return () => {
+    if (isAwaited) return;
+    isAwaited = true;
+    requestAnimationFrame(() => {
+      isAwaited = false;
+      draw();
+    });
+  };
+}

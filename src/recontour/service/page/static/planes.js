@@ -3,7 +3,7 @@
 // Each plane has its own mm: u to the right of the screen and v downwards. Axial: u = x, v = y.
 // Coronal: u = x, v = -z. Sagittal: u = y, v = -z.
 
-import { drawn, element } from "./dom.js";
+import { drawn, element, oncePerFrame } from "./dom.js";
 import { extent, heights } from "./geometry.js";
 import { greys } from "./window.js";
 
@@ -30,7 +30,7 @@ export class Plane extends EventTarget {
     this.canvas = element("canvas");
     this.image = new OffscreenCanvas(1, 1);
     this.isStale = true; // the image; a new zoom alone needs no new one
-    this.awaitsFrame = false;
+    this.redraw = oncePerFrame(() => this.draw());
     this.mm = drawn("g");
     this.contours = drawn("g", { class: "contours" });
     this.cross = drawn("g");
@@ -118,15 +118,6 @@ export class Plane extends EventTarget {
   refresh() {
     this.isStale = true;
     this.redraw();
-  }
-
-  redraw() {
-    if (this.awaitsFrame) return;
-    this.awaitsFrame = true;
-    requestAnimationFrame(() => {
-      this.awaitsFrame = false;
-      this.draw();
-    });
   }
 
   draw() {
