@@ -19,10 +19,17 @@ from recontour.service.settings import Site
 
 FORMAT = 1
 BUSY_S = 30  # how long SQLite waits for another process to finish writing
+NUMBERED_ONCE: dict[str, Any] = {"sqlite_autoincrement": True}
 
 
 class Table(DeclarativeBase):
-    """What all tables share."""
+    """What all tables share.
+
+    No number is given twice, also after a deletion: a browser may still hold the old one, and would
+    change another patient's contours.
+    """
+
+    __table_args__: Any = NUMBERED_ONCE
 
     type_annotation_map = {dict[str, Any]: JSON, list[Any]: JSON}  # noqa: RUF012
 
@@ -119,7 +126,7 @@ class Job(Table):
     began_at: Mapped[float | None]
     ended_at: Mapped[float | None]
     finding: Mapped[dict[str, Any] | None]
-    __table_args__ = (Index("jobs_to_do", "kind", "state", "not_before"),)
+    __table_args__ = (Index("jobs_to_do", "kind", "state", "not_before"), NUMBERED_ONCE)
 
 
 class Draft(Table):
@@ -176,7 +183,7 @@ class Edit(Table):
     before: Mapped[dict[str, Any]]
     after: Mapped[dict[str, Any]]
     is_undone: Mapped[bool] = mapped_column(default=False)
-    __table_args__ = (Index("edits_in_order", "draft_id", "number", unique=True),)
+    __table_args__ = (Index("edits_in_order", "draft_id", "number", unique=True), NUMBERED_ONCE)
 
 
 class Lock(Table):
@@ -236,7 +243,7 @@ class ModelVersion(Table):
     promoted_by: Mapped[str | None] = mapped_column(String(64))
     acceptance: Mapped[str | None] = mapped_column(String(200))
     decided: Mapped[dict[str, Any] | None]
-    __table_args__ = (Index("versions", "name", "number", unique=True),)
+    __table_args__ = (Index("versions", "name", "number", unique=True), NUMBERED_ONCE)
 
 
 class Collected(Table):
