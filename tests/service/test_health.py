@@ -113,6 +113,7 @@ def test_a_full_disk_is_red(site: Site, store: Store) -> None:
 
     full = replace(site, node=NodeSettings(least_free_gib=1e6))
     assert against(full, store) == ["full_disk"]
+    assert health_of(full, store).status is Status.DOWN
 
 
 @pytest.mark.usefixtures("served")

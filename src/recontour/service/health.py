@@ -43,7 +43,7 @@ class Status(Enum):
 
     OK = "ok"
     DEGRADED = "degraded"  # it works, and somebody should look
-    DOWN = "down"
+    DOWN = "down"  # it receives nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +147,25 @@ def health_of(site: Site, store: Store) -> Health:
     against += [
         DestinationAway(destination=name) for name, took in answers.items() if took is False
     ]
-    status = Status.DEGRADED if against else Status.OK
     return Health(
-        status, tuple(against), jobs, series, free, waiting_s, received, answers, restarts, running
+        _status(against),
+        tuple(against),
+        jobs,
+        series,
+        free,
+        waiting_s,
+        received,
+        answers,
+        restarts,
+        running,
     )
+
+
+def _status(against: Sequence[Finding]) -> Status:
+    """Return how a site fares whose database answers. Without space, it refuses what comes."""
+    if any(isinstance(one, FullDisk) for one in against):
+        return Status.DOWN
+    return Status.DEGRADED if against else Status.OK
 
 
 def _free_bytes(folder: Path) -> int:

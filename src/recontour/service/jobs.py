@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session
 from recontour.findings import Finding, as_json
 from recontour.service.store import DONE, FAILED, RUNNING, WAITING, Job, now
 
-# Seconds before another try; after the last one the job fails.
-WAITS_S = (5, 15, 60, 300, 900, 3600, 3600, 3600, 3600, 3600, 3600, 3600)
+# Seconds before another try, for a day; after the last one the job fails.
+WAITS_S = (5, 15, 60, 300, 900, *(3600,) * 24)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def done(session: Session, job_id: int) -> None:
 
 
 def failed(session: Session, job_id: int, finding: Finding, *, again: bool) -> Job:
-    """Note why a job failed. again: what it needs may come back, so try later, a dozen times."""
+    """Note why a job failed. again: what it needs may come back, so try later, for a day."""
     job = session.get_one(Job, job_id)
     job.finding = as_json(finding)
     job.holder = None

@@ -154,12 +154,19 @@ def one(asked: Asked) -> Response:
             "layers": layers,
             "draft_id": draft.id if draft else None,
             "review_order": _review_order(draft) if draft else [],
-            "findings": [message_of(found) for found in draft.findings] if draft else [],
+            "findings": _doubts(series, draft),
             "lock": {"who": lock.who, "until": lock.until} if lock else None,
             "may": {"edit": asked.may("edit"), "approve": asked.may("approve")},
             "me": visitor.name,
         }
     )
+
+
+def _doubts(series: Series, draft: Draft | None) -> list[str]:
+    """Return what a reviewer must know: of the series, such as late slices, then of the draft."""
+    of_series = [series.finding] if series.finding else []
+    of_draft = draft.findings if draft else []
+    return [message_of(found) for found in (*of_series, *of_draft)]
 
 
 def series_of(session: Session, series_id: int) -> Series:

@@ -35,15 +35,18 @@ def state_of(
 
     jobs: the series', in the order in which they were made.
     """
+    doubts = [message_of(series.finding)] if series.finding else []
     if series.state == ARRIVING:
-        return "arriving", f"{plural(series.instances, 'slice')} so far"
+        so_far = f"{plural(series.instances, 'slice')} so far"
+        return "arriving", "; ".join([so_far, *doubts])
     if series.state in (INCOMPLETE, UNMATCHED):
         return series.state, message_of(series.finding)
     contouring = [job for job in jobs if job.kind == CONTOUR]
     latest = contouring[-1] if contouring else None
     if latest and latest.state != DONE:
         return STATES[latest.state], words_of(latest)
-    troubles = [words_of(job) for job in jobs if job.state == FAILED]
+    failures = [words_of(job) for job in jobs if job.state == FAILED]
+    troubles = [*doubts, *failures]
     if approval:
         return "approved", "; ".join(troubles)
     if draft:
