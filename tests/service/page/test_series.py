@@ -68,9 +68,8 @@ def test_the_list_says_what_became_of_a_series(served: Served) -> None:
     assert seen == ["waiting", "contouring", "failed", "arriving", "incomplete", "unmatched"]
 
 
-def test_a_doubt_about_a_series_that_was_contoured_is_shown(
-    served: Served, viewer: TestClient
-) -> None:
+def test_a_doubt_about_a_series_that_was_contoured_is_shown(served: Served) -> None:
+    (viewer,) = served.browsers("viewer")
     with served.store.begin() as session:
         session.get_one(Series, 1).finding = as_json(AWAY)
     assert row(viewer)["words"] == "it does not answer"
