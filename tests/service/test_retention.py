@@ -18,6 +18,7 @@ from recontour.service.retention import delete_expired, forget
 from recontour.service.settings import Site
 from recontour.service.store import (
     Approval,
+    Association,
     Audited,
     Carried,
     Collected,
@@ -125,6 +126,29 @@ def test_nothing_goes_while_a_job_runs(
     tomorrow(100)
     assert delete_expired(site, store) == 0
     with pytest.raises(SettingsError, match=r"a job \(contour\) of this patient is running"):
+        forget(site, series.patient_id)
+    assert files(site)
+
+
+def test_nothing_goes_that_waits_to_be_sent(
+    site: Site, store: Store, series: Series, tomorrow: Callable[[float], None]
+) -> None:
+    with store.begin() as session:
+        jobs.put(session, "send", "send draft 1 tps", series_id=series.id)
+    tomorrow(100)
+    assert delete_expired(site, store) == 0
+    assert files(site)
+
+
+def test_nobody_is_forgotten_whose_slices_are_arriving(
+    site: Site, store: Store, series: Series
+) -> None:
+    with store.begin() as session:
+        call = Association(calling_ae="CT", called_ae="US", address="127.0.0.1", opened_at=now())
+        session.add(call)
+        session.flush()
+        session.add(Carried(association_id=call.id, series_id=series.id))
+    with pytest.raises(SettingsError, match="receive"):
         forget(site, series.patient_id)
     assert files(site)
 

@@ -18,6 +18,8 @@ from recontour.service.settings import Site
 from recontour.service.store import (
     DONE,
     FAILED,
+    INCOMPLETE,
+    TAKEN,
     WAITING,
     Audited,
     Draft,
@@ -206,3 +208,20 @@ def test_a_rule_that_is_gone_fails_its_jobs(store: Store, site: Site, series: Se
         order(session, series).subject = {"rule": "old", "anyway": False}
     do_all(site, store)
     assert finding(store) == "rule_gone"
+
+
+def test_a_series_that_is_no_longer_whole_waits_and_is_drawn_when_it_is(
+    site: Site, store: Store, series: Series
+) -> None:
+    with store.begin() as session:
+        order(session, series)
+        session.get_one(Series, series.id).state = INCOMPLETE
+    do_all(site, store)
+    assert states(store, "contour") == [WAITING]
+    with store.begin() as session:
+        session.get_one(Series, series.id).state = TAKEN
+        job = session.scalars(select(Job).where(Job.kind == "contour")).one()
+        assert job.attempts == 0
+        job.not_before = 0.0
+    do_all(site, store)
+    assert states(store, "contour") == [DONE]

@@ -90,6 +90,15 @@ def failed(session: Session, job_id: int, finding: Finding, *, again: bool) -> J
     return job
 
 
+def postpone(session: Session, job_id: int) -> None:
+    """Put a job back for a moment: what it needs is not there yet, and nobody is at fault."""
+    job = session.get_one(Job, job_id)
+    job.state = WAITING
+    job.holder = None
+    job.attempts -= 1
+    job.not_before = now() + WAITS_S[0]
+
+
 def try_again(session: Session, job_id: int) -> None:
     """Put a failed job back, as a person asks."""
     job = session.get_one(Job, job_id)

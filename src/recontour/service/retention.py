@@ -23,7 +23,10 @@ from recontour.service.loop.collect import cases_of_patient
 from recontour.service.settings import Site
 from recontour.service.store import (
     RUNNING,
+    WAITING,
     Approval,
+    Association,
+    Carried,
     Collected,
     Draft,
     Edit,
@@ -61,9 +64,11 @@ def forget(site: Site, patient_id: str) -> Forgotten:
         collected = _collected(session, site, patient_id, ids)
         if not found and not collected:
             raise SettingsError(NoSuchPatient(patient_id=patient_id))
-        running = _running(session, found)
+        running = _in_hand(session, found, (RUNNING,))
         if running:
             raise SettingsError(PatientInUse(kind=running))
+        if _is_arriving(session, found):
+            raise SettingsError(PatientInUse(kind="receive"))
         drafts = _count(session, Draft.id, Draft.series_id.in_(ids))
         cases = _forget_cases(session, site, collected)
         approvals = _count(session, Approval.id, Approval.draft_id.in_(_drafts_of(ids)))
@@ -98,7 +103,7 @@ def _delete_if_expired(session: Session, site: Site, series_id: int) -> int:
         return 0
     together = [series, *_drawn_elsewhere(session, series)]
     last = max(_last_happened(session, one) for one in together)
-    if now() - last < rule.keep_days * DAY_S or _running(session, together):
+    if now() - last < rule.keep_days * DAY_S or _in_hand(session, together, (RUNNING, WAITING)):
         return 0
     _delete(session, site, together, f"kept {rule.keep_days:g} days")
     return len(together)
@@ -131,11 +136,22 @@ def _last_happened(session: Session, series: Series) -> float:
     return max([series.last_at, *(one for one in known if one is not None)])
 
 
-def _running(session: Session, series: Iterable[Series]) -> str | None:
-    """Return the kind of a running job of some series; while we ask, none can begin."""
+def _is_arriving(session: Session, series: Iterable[Series]) -> bool:
+    """Return whether an open association brings some of these series."""
+    ids = [one.id for one in series]
+    bringing = (
+        select(Carried.series_id)
+        .join(Association, Association.id == Carried.association_id)
+        .where(Carried.series_id.in_(ids), Association.ended_at.is_(None))
+    )
+    return session.scalar(bringing.limit(1)) is not None
+
+
+def _in_hand(session: Session, series: Iterable[Series], states: Sequence[str]) -> str | None:
+    """Return the kind of a job of some series in one of the states; meanwhile none can begin."""
     ids = [one.id for one in series]
     jobs = select(Job).where(Job.series_id.in_(ids)).with_for_update()
-    kinds = [job.kind for job in session.scalars(jobs) if job.state == RUNNING]
+    kinds = [job.kind for job in session.scalars(jobs) if job.state in states]
     return kinds[0] if kinds else None
 
 

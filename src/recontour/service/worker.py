@@ -36,7 +36,7 @@ from recontour.service.jobs import Claimed
 from recontour.service.loop.versions import called, file_of, in_use, sha256_of_file
 from recontour.service.review.prepared import prepare
 from recontour.service.settings import Rule, Site
-from recontour.service.store import Draft, Job, ModelVersion, Series, Store, now
+from recontour.service.store import TAKEN, Draft, Job, ModelVersion, Series, Store, now
 from recontour.workflows.contouring import Contoured, salt_beside
 from recontour.workflows.contouring import Job as Contouring
 
@@ -160,13 +160,16 @@ class Worker:
             if generation < series.generation:
                 jobs.done(session, claimed.id)
                 return None
+            anyway = bool(claimed.subject.get("anyway"))
+            if not _may_be_drawn(series, anyway):
+                jobs.postpone(session, claimed.id)
+                return None
             name = claimed.subject["rule"]
             rule = self._site.rule(name)
             if rule is None:
                 jobs.failed(session, claimed.id, RuleGone(rule=name), again=False)
                 return None
             version = in_use(session, rule.model)
-            anyway = bool(claimed.subject.get("anyway"))
             return _Ordered(claimed.id, series, generation, rule, version, anyway)
 
     def _draw(self, ordered: _Ordered, folder: Path) -> None:
@@ -213,6 +216,10 @@ class Worker:
                 jobs.done(session, ordered.job_id)
                 shutil.rmtree(place)
                 return
+            if not _may_be_drawn(series, ordered.anyway):
+                jobs.postpone(session, ordered.job_id)
+                shutil.rmtree(place)
+                return
             draft = Draft(
                 series_id=series.id,
                 generation=ordered.generation,
@@ -230,6 +237,11 @@ class Worker:
                 jobs.put(session, "send", key, subject, series_id=series.id)
             audit(session, Event.DRAWN, "recontour", series=series, what=called(version))
             jobs.done(session, ordered.job_id)
+
+
+def _may_be_drawn(series: Series, anyway: bool) -> bool:
+    """Return whether a series is still whole: a slice may be refused after a rule took it."""
+    return anyway or series.state == TAKEN
 
 
 def _write_info(folder: Path, found: Contoured, version: ModelVersion) -> None:

@@ -244,3 +244,17 @@ def test_a_port_that_is_taken_is_said(site: Site, store: Store, receiver: Receiv
         second.start()
     assert f"port {site.node.port}" in words(error.value.finding)
     second.stop()
+
+
+def test_what_nobody_foresaw_refuses_the_instance_and_the_series_knows(
+    site: Site, store: Store, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_arguments: Any) -> None:
+        raise MemoryError
+
+    assert send(site.node.port, images(UID, 2)) == [0, 0]
+    monkeypatch.setattr("recontour.service.node.receive.looked_at", fail)
+    assert send(site.node.port, [image(UID, 3)]) == [keeping.OUT_OF_RESOURCES]
+    wait_for(lambda: ended(store))
+    refused = [one.refused for one in rows(store, Carried)]
+    assert refused == [[], [f"{UID}.3"]]

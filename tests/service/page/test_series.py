@@ -178,7 +178,7 @@ def test_two_people_at_one_draft_see_each_other_s_lock(served: Served) -> None:
     assert doctor.dab().status_code == 200
     lock = editor.get("/api/series/1").json()["lock"]
     assert (lock["who"], lock["until"] > now()) == ("doctor", True)
-    for answer in (editor.dab(1), editor.post("/api/drafts/1/undo"),
+    for answer in (editor.dab(1), editor.post("/api/drafts/1/undo", {"revision": 1}),
                    editor.post("/api/drafts/1/lock")):  # fmt: skip
         assert answer.status_code == 409
         assert answer.json()["error"].startswith("doctor is editing this draft")
@@ -186,6 +186,7 @@ def test_two_people_at_one_draft_see_each_other_s_lock(served: Served) -> None:
     assert doctor.post("/api/drafts/1/unlock").json() == {"lock": None}
     assert editor.post("/api/drafts/1/lock").json()["lock"]["who"] == "editor"
     assert editor.dab(0).status_code == 409  # an old page
+    assert editor.post("/api/drafts/1/undo", {"revision": 0}).status_code == 409
     assert editor.dab(1, x_mm=25.0).json()["revision"] == 2
 
 

@@ -48,11 +48,13 @@ class Desk:
 
     def undo(self) -> Change:
         with self.store.begin() as session:
-            return self.workbench.undo(session, self.draft_id, self.who)
+            seen = revision(session, self.draft_id)
+            return self.workbench.undo(session, self.draft_id, self.who, seen)
 
     def redo(self) -> Change:
         with self.store.begin() as session:
-            return self.workbench.redo(session, self.draft_id, self.who)
+            seen = revision(session, self.draft_id)
+            return self.workbench.redo(session, self.draft_id, self.who, seen)
 
     def state(self, workbench: Workbench | None = None) -> State:
         shown = self.shown

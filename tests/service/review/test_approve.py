@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pydicom
 import pytest
@@ -11,8 +12,7 @@ from recontour.dicom import drafted_by, read_archive, read_structure_set
 from recontour.errors import FaultError, SettingsError
 from recontour.exchange.approvals import match_approvals
 from recontour.geometry import rasterise
-from recontour.service.folder import SiteFolder
-from recontour.service.review.approve import Approver, approve, shown_contours
+from recontour.service.review.approve import Approver, _written, approve, shown_contours
 from recontour.service.review.conflicts import ConflictError, UnknownPartError
 from recontour.service.store import Approval, Audited, Job, Lock, Series
 
@@ -141,15 +141,31 @@ def test_approving_puts_jobs_and_is_audited_in_one_transaction(desk: Desk) -> No
     assert (event.who, event.patient_id, event.address) == ("doctor", "P-1", "127.0.0.1")
 
 
-def test_what_a_killed_approval_left_is_not_in_the_way(desk: Desk) -> None:
+def test_of_two_approvals_at_once_one_counts_and_keeps_its_file(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first: list[Approval] = []
+
+    def written_while_another_approves(*arguments: Any) -> Any:
+        monkeypatch.undo()
+        first.append(approve_all(desk))
+        return _written(*arguments)
+
+    monkeypatch.setattr("recontour.service.review.approve._written", written_while_another_approves)
+    with pytest.raises(ConflictError, match="approved just now"):
+        approve_all(desk)
+    (file,) = (desk.site.folder / "approved").rglob("*.dcm")
+    assert file == desk.site.folder / first[0].file
+
+
+@pytest.mark.parametrize("change", [{"generation": 1}, {"state": "incomplete"}])
+def test_a_draft_of_fewer_slices_cannot_be_approved(desk: Desk, change: dict[str, Any]) -> None:
     with desk.store.begin() as session:
         (series,) = session.query(Series)
-    folder = SiteFolder(desk.site.folder).approved(series.uid)
-    folder.mkdir(parents=True)
-    (folder / "1-1.dcm").write_bytes(b"of an approval that never counted")
-    path = desk.site.folder / approve_all(desk).file
-    assert path == folder / "1-1.dcm"
-    assert pydicom.dcmread(path).ApprovalStatus == "APPROVED"
+        for name, value in change.items():
+            setattr(series, name, value)
+    with pytest.raises(ConflictError, match="the CT has changed"):
+        approve_all(desk)
 
 
 def test_a_lock_or_newer_edits_stop_an_approval(desk: Desk) -> None:

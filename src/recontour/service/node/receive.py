@@ -28,9 +28,9 @@ from sqlalchemy.orm import Session
 from recontour.dicom.received import READ_SYNTAXES, file_start, read_first_bytes
 from recontour.dicom.requests import read_commitment
 from recontour.errors import RecontourError, SettingsError
-from recontour.findings import log_finding
+from recontour.findings import Unexpected, log_finding
 from recontour.service.audit import MINOR, Event, audit
-from recontour.service.child import Ending, begin_child
+from recontour.service.child import Ending, begin_child, where
 from recontour.service.folder import SiteFolder
 from recontour.service.node.arrivals import (
     ABORTED,
@@ -44,6 +44,7 @@ from recontour.service.node.arrivals import (
 from recontour.service.node.commitment import note_report
 from recontour.service.node.findings import (
     FoundAgain,
+    NotKept,
     NotWritten,
     PortTaken,
     TwoModalities,
@@ -205,6 +206,12 @@ class Receiver:
         except RefusedError as refused:
             first = start + bytes(content[:FIRST_BYTES])
             return self._refuse(call, uid, first, refused)
+        except Exception as error:  # whatever it is, the series must know that this one is missing
+            LOG.error("an instance was not kept: %s", where(error))
+            first = start + bytes(content[:FIRST_BYTES])
+            reason = Unexpected(reason=type(error).__name__)
+            unforeseen = RefusedError(OUT_OF_RESOURCES, NotKept(reason=reason))
+            return self._refuse(call, uid, first, unforeseen)
         return SUCCESS
 
     def _keep(self, call: Call, parts: tuple[bytes, memoryview], sop_class: str, uid: str) -> None:

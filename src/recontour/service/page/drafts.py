@@ -46,6 +46,13 @@ class EditSent:
 
 
 @dataclass(frozen=True, config=_STRICT)
+class StepSent:
+    """What undoing or redoing a stroke sends."""
+
+    revision: Revision
+
+
+@dataclass(frozen=True, config=_STRICT)
 class ApproveSent:
     """What an approval sends."""
 
@@ -55,6 +62,7 @@ class ApproveSent:
 
 
 _edit: TypeAdapter[EditSent] = TypeAdapter(EditSent)
+_step: TypeAdapter[StepSent] = TypeAdapter(StepSent)
 _approve: TypeAdapter[ApproveSent] = TypeAdapter(ApproveSent)
 
 
@@ -232,7 +240,8 @@ def undo(asked: Asked) -> Response:
     """Undo the last stroke."""
     with asked.page.store.begin() as session:
         draft = draft_of(session, asked.id())
-        change = asked.page.workbench.undo(session, draft.id, asked.who.name)
+        sent = _understood(_step, asked.sent())
+        change = asked.page.workbench.undo(session, draft.id, asked.who.name, sent.revision)
         _note_changed(asked, session, draft)
     return answered(_change(change))
 
@@ -241,7 +250,8 @@ def redo(asked: Asked) -> Response:
     """Do the last undone stroke again."""
     with asked.page.store.begin() as session:
         draft = draft_of(session, asked.id())
-        change = asked.page.workbench.redo(session, draft.id, asked.who.name)
+        sent = _understood(_step, asked.sent())
+        change = asked.page.workbench.redo(session, draft.id, asked.who.name, sent.revision)
         _note_changed(asked, session, draft)
     return answered(_change(change))
 

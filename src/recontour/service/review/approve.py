@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 from sqlalchemy import func, select
@@ -38,17 +39,19 @@ from recontour.service.audit import Event, audit
 from recontour.service.folder import SiteFolder
 from recontour.service.review import locks
 from recontour.service.review.changes import changes_of, unchanged
-from recontour.service.review.conflicts import UnknownPartError
+from recontour.service.review.conflicts import ConflictError, UnknownPartError
 from recontour.service.review.findings import (
+    ApprovedMeanwhile,
     NothingToApprove,
     OrganNotOfDraft,
     OtherThanShown,
+    OutdatedDraft,
 )
 from recontour.service.review.planes import Slices, contours_of
 from recontour.service.review.prepared import STRUCTURES, Prepared, prepared
 from recontour.service.review.working import Workbench, organs_of, refuse_older
 from recontour.service.settings import Rule, Site
-from recontour.service.store import Approval, Draft, Series, Store, now
+from recontour.service.store import TAKEN, Approval, Draft, Series, Store, now
 
 ByOrgan = Mapping[str, Slices]
 
@@ -84,8 +87,8 @@ def approve(
         refuse_older(session, draft_id, at_revision)
         draft = session.get_one(Draft, draft_id)
         series = session.get_one(Series, draft.series_id)
-        earlier = select(func.count()).where(Approval.draft_id == draft_id)
-        attempt = (session.scalar(earlier) or 0) + 1
+        _refuse_outdated(draft, series)
+        earlier = _approvals_of(session, draft_id)
         shown = prepared(site.folder, draft)
         contours = workbench.state(session, draft_id, shown).contours
     for organ in organs:
@@ -97,8 +100,7 @@ def approve(
             approved[organ] = contours[organ]
     if not approved:
         raise SettingsError(NothingToApprove())
-    path = SiteFolder(site.folder).approved(series.uid) / f"{draft_id}-{attempt}.dcm"
-    path.unlink(missing_ok=True)  # of an approval that was killed before it counted
+    path = SiteFolder(site.folder).approved(series.uid) / f"{draft_id}-{uuid4().hex}.dcm"
     scan = read_scan(SiteFolder(site.folder).received(series.uid))
     template = template_of(site.rule(draft.rule))
     written = _written(path, draft, shown, approved, scan, template, approver.who)
@@ -106,6 +108,9 @@ def approve(
         with store.begin() as session:
             locks.hold(session, draft_id, approver.who)
             refuse_older(session, draft_id, at_revision)
+            if _approvals_of(session, draft_id) != earlier:
+                raise ConflictError(ApprovedMeanwhile())
+            _refuse_outdated(draft, session.get_one(Series, draft.series_id))
             approval = Approval(
                 draft_id=draft_id,
                 reviewer=approver.who,
@@ -133,6 +138,17 @@ def approve(
     except BaseException:
         path.unlink(missing_ok=True)
         raise
+
+
+def _approvals_of(session: Session, draft_id: int) -> int:
+    """Return how often a draft was approved."""
+    return session.scalar(select(func.count()).where(Approval.draft_id == draft_id)) or 0
+
+
+def _refuse_outdated(draft: Draft, series: Series) -> None:
+    """Raise ConflictError if slices came, or were refused, since a draft was made."""
+    if draft.generation != series.generation or series.state != TAKEN:
+        raise ConflictError(OutdatedDraft())
 
 
 def _put_jobs(session: Session, site: Site, draft: Draft, approval: Approval) -> None:

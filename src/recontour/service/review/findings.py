@@ -82,3 +82,25 @@ class OtherThanShown(Finding):
 
     def remedy(self) -> str:
         return "draw over this organ's contours once more, and report this"
+
+
+@finding
+class ApprovedMeanwhile(Finding):
+    """A draft was approved twice at the same time; one of the two counts."""
+
+    def sentence(self) -> str:
+        return "this draft was approved just now"
+
+    def remedy(self) -> str:
+        return "load the page again"
+
+
+@finding
+class OutdatedDraft(Finding):
+    """Slices came, or were refused, since a draft was made."""
+
+    def sentence(self) -> str:
+        return "the CT has changed since this draft was made"
+
+    def remedy(self) -> str:
+        return "review the draft that is made of all slices, or send the series again"

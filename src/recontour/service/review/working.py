@@ -114,9 +114,14 @@ class Workbench:
         session: Session,
         draft_id: int,
         who: str,
+        at_revision: int,
     ) -> Change:
-        """Undo the last edit in force; nothing changes if there is none."""
+        """Undo the last edit in force; nothing changes if there is none.
+
+        Raises: ConflictError: another person's lock, or newer edits.
+        """
         locks.hold(session, draft_id, who)
+        refuse_older(session, draft_id, at_revision)
         last = _last(session, draft_id)
         if last is None:
             return self._answer(session, draft_id, 0, {})
@@ -130,9 +135,14 @@ class Workbench:
         session: Session,
         draft_id: int,
         who: str,
+        at_revision: int,
     ) -> Change:
-        """Do the first undone edit again; nothing changes if there is none."""
+        """Do the first undone edit again; nothing changes if there is none.
+
+        Raises: ConflictError: another person's lock, or newer edits.
+        """
         locks.hold(session, draft_id, who)
+        refuse_older(session, draft_id, at_revision)
         first = _undone(session, draft_id)
         if first is None:
             return self._answer(session, draft_id, revision(session, draft_id), {})
