@@ -107,6 +107,7 @@ def try_again(session: Session, job_id: int) -> None:
         job.attempts = 0
         job.not_before = 0.0
         job.ended_at = None
+        job.finding = None
 
 
 def give_back(session: Session, holder: int | None = None) -> int:

@@ -15,6 +15,7 @@ from recontour.errors import CohortError
 from recontour.service.folder import SiteFolder
 from recontour.service.loop import versions
 from recontour.service.loop.collect import (
+    _approved,
     _fate,
     cases_of_patient,
     collect_approval,
@@ -167,13 +168,18 @@ def test_what_has_gone_is_not_collected(registered: Site, store: Store) -> None:
     assert collect_returned(registered, store, 99) is None
 
 
-@pytest.mark.parametrize("is_approved", [True, False])
-def test_a_structure_set_that_came_back_counts_if_it_is_approved(
+@pytest.mark.parametrize(
+    ("is_approved", "reviewed", "counts"),
+    [(True, "29991231", True), (False, "29991231", False), (True, "19991231", False)],
+)
+def test_a_structure_set_that_came_back_counts_if_it_was_approved_later(
     registered: Site,
     store: Store,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     is_approved: bool,
+    reviewed: str,
+    counts: bool,
 ) -> None:
     with store.begin() as session:
         approved(session, registered, tmp_path, 1)
@@ -182,12 +188,29 @@ def test_a_structure_set_that_came_back_counts_if_it_is_approved(
 
     def as_approved(folder: Path) -> object:
         archive = whole(folder)
-        sets = [replace(one, is_approved=is_approved) for one in archive.structure_sets]
+        when = (reviewed, "120000000000")
+        sets = []
+        for one in archive.structure_sets:
+            sets.append(replace(one, is_approved=is_approved, reviewed=when))
         return replace(archive, structure_sets=tuple(sets))
 
     monkeypatch.setattr("recontour.service.loop.collect.read_archive", as_approved)
     case_id = collect_returned(registered, store, series_id)
-    assert [row.case_id for row in rows(store)] == ([case_id] if is_approved else [])
+    assert [row.case_id for row in rows(store)] == ([case_id] if counts else [])
+
+
+def test_an_organ_that_the_model_missed_and_a_person_drew_is_learnt_from(
+    registered: Site, store: Store, tmp_path: Path
+) -> None:
+    with store.begin() as session:
+        approval_id = approved(session, registered, tmp_path, 1, ("Brainstem", "Lens_L"))
+        (draft,) = session.scalars(select(Draft))
+        draft.organs = {"Brainstem": CALLED["Brainstem"]}
+        draft.review_order = [{"organ": "Lens_L"}]
+    with store.begin() as session:
+        found = _approved(session, registered, approval_id)
+    assert found is not None
+    assert set(found.roi_names) == {"Brainstem", "Lens_L"}
 
 
 def test_a_structure_set_that_came_back_is_looked_at_once_and_again_if_more_comes(

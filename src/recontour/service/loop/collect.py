@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from recontour.errors import CohortError
 from recontour.service import jobs
 from recontour.service.folder import SiteFolder
 from recontour.service.loop.findings import NotCollected, NotReviewed
+from recontour.service.review.approve import names_of, template_of
 from recontour.service.settings import Site
 from recontour.service.store import (
     TAKEN,
@@ -93,12 +95,14 @@ def _approved(session: Session, site: Site, approval_id: int) -> _Reviewed | Non
     if session.scalar(of_series.where(Approval.id > approval_id)):
         return None
     wanted = set(approval.changes) or set(draft.organs)
+    # An organ that the model missed is in no draft; a person may have drawn it all the same.
+    names = names_of(template_of(site.rule(draft.rule)), draft)
     return _Reviewed(
         file=site.folder / approval.file,
         ct=SiteFolder(site.folder).received(series.uid),
         model=session.get_one(ModelVersion, draft.model_id).name,
-        roi_names={organ: name for organ, name in draft.organs.items() if organ in wanted},
-        left_out=tuple(name for organ, name in draft.organs.items() if organ not in wanted),
+        roi_names={organ: name for organ, name in names.items() if organ in wanted},
+        left_out=tuple(name for organ, name in names.items() if organ not in wanted),
         approval_id=approval_id,
     )
 
@@ -110,13 +114,13 @@ def _returned(session: Session, site: Site, series_id: int) -> _Reviewed | None:
     folder = SiteFolder(site.folder)
     archive = read_archive(folder.received(structures.uid))
     for found in sorted(archive.structure_sets, key=_moment, reverse=True):
-        if not found.is_approved or found.is_draft:
+        if not found.is_approved or found.is_draft or _is_ours(session, found):
             continue
         of_ct = select(Series).where(Series.uid.in_(found.series_uids), Series.modality == "CT")
         for ct in session.scalars(of_ct):
             drafts = select(Draft).where(Draft.series_id == ct.id).order_by(Draft.id.desc())
             draft = session.scalar(drafts.limit(1))
-            if draft:
+            if draft and found.reviewed > _last_approval(session, ct):
                 return _Reviewed(
                     file=found.path,
                     ct=folder.received(ct.uid),
@@ -126,6 +130,22 @@ def _returned(session: Session, site: Site, series_id: int) -> _Reviewed | None:
                     approval_id=None,
                 )
     return None
+
+
+def _is_ours(session: Session, found: StructureSetFile) -> bool:
+    """Return whether a structure set was approved here, and only comes back from an archive."""
+    ours = select(Approval.id).where(Approval.sop_instance_uid == found.sop_instance_uid)
+    return session.scalar(ours) is not None
+
+
+def _last_approval(session: Session, ct: Series) -> tuple[str, str]:
+    """Return when a series was approved here last, as `StructureSetFile.reviewed` says it."""
+    moments = select(Approval.approved_at).join(Draft).where(Draft.series_id == ct.id)
+    last = session.scalar(moments.order_by(Approval.approved_at.desc()).limit(1))
+    if last is None:
+        return "", ""
+    when = datetime.fromtimestamp(last)
+    return when.strftime("%Y%m%d"), when.strftime("%H%M%S%f")
 
 
 def _moment(found: StructureSetFile) -> tuple[str, str]:

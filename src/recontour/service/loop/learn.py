@@ -12,6 +12,7 @@ Every step can be killed: the training goes on from its checkpoint, and a report
 is made again.
 """
 
+import json
 import logging
 import shutil
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from recontour.assess.acceptance import Acceptance
 from recontour.cohort import Cohort
 from recontour.errors import ResumeError, SettingsError
 from recontour.evaluation.gate import Decision
+from recontour.files import write_text
 from recontour.findings import log_finding
 from recontour.network import load_model
 from recontour.progress import Progress, quiet
@@ -75,10 +77,14 @@ class _Lesson:
 
 @dataclass(frozen=True, slots=True)
 class _Files:
-    """Where a learning writes. learnt: by the adaptation. version: what may be promoted."""
+    """Where a learning writes.
+
+    learnt: by the adaptation. cases: what that learns from. version: what may be promoted.
+    """
 
     cohort: Path
     learnt: Path
+    cases: Path
     version: Path
     report: Path
 
@@ -90,6 +96,7 @@ class _Files:
         return cls(
             cohort=folder.corrected(lesson.name),
             learnt=models / f"{stem}-learnt.safetensors",
+            cases=models / f"{stem}-learnt.json",
             version=models / f"{stem}.safetensors",
             report=folder.acceptance(lesson.name, lesson.number),
         )
@@ -114,6 +121,7 @@ def learn(
     files = _Files.of(site, lesson)
     _refuse_organs_lost(site, lesson, files)
     files.learnt.parent.mkdir(parents=True, exist_ok=True)
+    _forget_other_lesson(lesson, files)
     if not files.learnt.exists():
         with part_of(files.cohort, lesson.training) as cohort:
             _adapt(file_of(site, lesson.parent), cohort, files.learnt, progress)
@@ -128,7 +136,16 @@ def learn(
             if job_id is not None:
                 jobs.done(session, job_id)
         files.learnt.unlink(missing_ok=True)
+        files.cases.unlink(missing_ok=True)
         return version
+
+
+def _forget_other_lesson(lesson: _Lesson, files: _Files) -> None:
+    """Delete what was learnt from other cases, by a learning that did not come to its end."""
+    cases = json.dumps(lesson.training)
+    if files.cases.exists() and files.cases.read_text("utf-8") != cases:
+        files.learnt.unlink(missing_ok=True)
+    write_text(files.cases, cases, replace=True)
 
 
 def _lesson(site: Site, store: Store, name: str) -> _Lesson:

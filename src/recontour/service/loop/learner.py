@@ -14,7 +14,7 @@ from recontour.errors import FaultError, RecontourError
 from recontour.files import SystemReason
 from recontour.findings import Finding, Unexpected, log_finding
 from recontour.service import jobs
-from recontour.service.child import Ending, begin_child
+from recontour.service.child import Ending, begin_child, where
 from recontour.service.jobs import Claimed
 from recontour.service.loop.collect import collect_approval, collect_returned, note_returned
 from recontour.service.loop.due import learn_if_due
@@ -68,9 +68,8 @@ def _do(site: Site, store: Store, claimed: Claimed, ending: Ending) -> None:
     except OSError as error:
         _failed(store, claimed, SystemReason(number=error.errno), again=True)
     except Exception as error:
-        log.exception("%s failed", claimed.kind)
-        reason = Unexpected(reason=f"{type(error).__name__}: {error}")
-        _failed(store, claimed, reason, again=False)
+        log.error("%s failed: %s", claimed.kind, where(error))
+        _failed(store, claimed, Unexpected(reason=type(error).__name__), again=False)
 
 
 def _failed(store: Store, claimed: Claimed, finding: Finding, *, again: bool) -> None:
