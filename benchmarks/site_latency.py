@@ -22,8 +22,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from pydicom.uid import CTImageStorage, RTStructureSetStorage
 from pynetdicom import AE, evt
-from pynetdicom.sop_class import CTImageStorage, RTStructureSetStorage
 
 from recontour import Contourer, contour
 from recontour.dicom import read_archive
@@ -91,7 +91,12 @@ def worked_s(site: Site) -> list[float]:
     """Return how long each series was with the worker, in their order."""
     with Store.of(site).begin() as session:
         jobs = session.query(Job).filter(Job.kind == "contour", Job.state == "done")
-        return [job.ended_at - job.began_at for job in jobs.order_by(Job.id)]
+        times = []
+        for job in jobs.order_by(Job.id):
+            assert job.began_at is not None
+            assert job.ended_at is not None
+            times.append(job.ended_at - job.began_at)
+        return times
 
 
 def main() -> None:
@@ -114,6 +119,7 @@ def main() -> None:
     server = here.start_server(
         ("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, take)]
     )
+    assert server is not None
     node, page = free_port(), free_port()
     with tempfile.TemporaryDirectory() as folder:
         site = Path(folder) / "SITE.toml"
