@@ -1,6 +1,10 @@
 """The database of a site."""
 
-from recontour.service.store import Series, Store
+from sqlalchemy import text
+
+from recontour.service import jobs
+from recontour.service.settings import Site
+from recontour.service.store import FORMAT, Format, Job, Series, Store
 
 
 def arrived(uid: str) -> Series:
@@ -20,3 +24,14 @@ def test_a_deleted_series_number_is_not_given_to_another_patient(store: Store) -
         session.add(later)
         session.flush()
         assert later.id > number
+
+
+def test_a_database_of_the_first_format_is_brought_up_to_date(site: Site, store: Store) -> None:
+    with store.begin() as session:
+        job_id = jobs.put(session, "send", "send 1").id
+        session.execute(text("ALTER TABLE jobs DROP COLUMN deaths"))
+        session.execute(text("UPDATE format SET version = 1"))
+    store = Store.of(site)
+    with store.begin() as session:
+        assert session.get_one(Job, job_id).deaths == 0
+        assert [one.version for one in session.query(Format)] == [FORMAT]

@@ -192,17 +192,6 @@ def test_an_end_in_the_middle_leaves_the_job_for_the_next_start(
     assert list(SiteFolder(site.folder).drafts(series.uid).iterdir()) == []
 
 
-def test_a_job_that_kills_its_process_is_given_up(site: Site, store: Store, series: Series) -> None:
-    with store.begin() as session:
-        order(session, series)
-    for _ in range(5):
-        with store.begin() as session:
-            assert jobs.claim(session, "contour", 1)
-            jobs.give_back(session, 1)
-    do_all(site, store)
-    assert finding(store) == "kept_dying"
-
-
 def test_a_rule_that_is_gone_fails_its_jobs(store: Store, site: Site, series: Series) -> None:
     with store.begin() as session:
         order(session, series).subject = {"rule": "old", "anyway": False}

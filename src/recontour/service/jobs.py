@@ -12,10 +12,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from recontour.findings import Finding, as_json
+from recontour.service.findings import KeptDying
 from recontour.service.store import DONE, FAILED, RUNNING, WAITING, Job, now
 
 # Seconds before another try, for a day; after the last one the job fails.
 WAITS_S = (5, 15, 60, 300, 900, *(3600,) * 24)
+MOST_DEATHS = 5  # of processes at one job, which may be what kills them
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,7 @@ def failed(session: Session, job_id: int, finding: Finding, *, again: bool) -> J
     job = session.get_one(Job, job_id)
     job.finding = as_json(finding)
     job.holder = None
+    job.deaths = 0
     if again and job.attempts <= len(WAITS_S):
         job.state = WAITING
         job.not_before = now() + WAITS_S[job.attempts - 1]
@@ -105,18 +108,40 @@ def try_again(session: Session, job_id: int) -> None:
     if job.state == FAILED:
         job.state = WAITING
         job.attempts = 0
+        job.deaths = 0
         job.not_before = 0.0
         job.ended_at = None
         job.finding = None
 
 
+def let_go(session: Session, holder: int) -> None:
+    """Put back what a process is doing, as if it had not begun: it is asked to end."""
+    for job in _held(session, holder):
+        job.state = WAITING
+        job.holder = None
+        job.attempts -= 1
+
+
 def give_back(session: Session, holder: int | None = None) -> int:
-    """Put back what a process that is gone was doing; None: all. Return how many jobs."""
+    """Put back what a process was doing when it died; None: all. Return how many jobs.
+
+    A job at which one process after the other died fails: it may be what kills them.
+    """
+    given_back = _held(session, holder)
+    for job in given_back:
+        job.state = WAITING
+        job.holder = None
+        job.deaths += 1
+        if job.deaths >= MOST_DEATHS:
+            job.state = FAILED
+            job.ended_at = now()
+            job.finding = as_json(KeptDying(times=job.deaths))
+    return len(given_back)
+
+
+def _held(session: Session, holder: int | None) -> list[Job]:
+    """Return the jobs that a process does; None: all that are being done."""
     running = select(Job).where(Job.state == RUNNING)
     if holder is not None:
         running = running.where(Job.holder == holder)
-    jobs = list(session.scalars(running))
-    for job in jobs:
-        job.state = WAITING
-        job.holder = None
-    return len(jobs)
+    return list(session.scalars(running))

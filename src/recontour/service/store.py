@@ -9,7 +9,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import JSON, Engine, ForeignKey, Index, String, Text, create_engine, event, text
+from sqlalchemy import (
+    JSON,
+    Engine,
+    ForeignKey,
+    Index,
+    String,
+    Text,
+    create_engine,
+    event,
+    select,
+    text,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
 from recontour.errors import SettingsError
@@ -17,7 +28,9 @@ from recontour.service.findings import NewerSite
 from recontour.service.folder import SiteFolder
 from recontour.service.settings import Site
 
-FORMAT = 1
+FORMAT = 2
+# By format: what makes a database of it one of the next format.
+UPGRADES = {1: ("ALTER TABLE jobs ADD COLUMN deaths INTEGER DEFAULT 0 NOT NULL",)}
 BUSY_S = 30  # how long SQLite waits for another process to finish writing
 NUMBERED_ONCE: dict[str, Any] = {"sqlite_autoincrement": True}
 
@@ -110,6 +123,7 @@ class Job(Table):
     kind: "contour", "send", "collect" (an approved case into the cohort) or "learn". key: two jobs
     of one key are one job. subject: what it needs to know, plain values. state: see `WAITING` and
     the constants after it. not_before: for another try. holder: the process that does it.
+    deaths: of processes that did it, since it last failed in another way.
     """
 
     __tablename__ = "jobs"
@@ -120,6 +134,7 @@ class Job(Table):
     subject: Mapped[dict[str, Any]] = mapped_column(default=dict)
     state: Mapped[str] = mapped_column(String(16), default="waiting")
     attempts: Mapped[int] = mapped_column(default=0)
+    deaths: Mapped[int] = mapped_column(default=0, server_default="0")
     not_before: Mapped[float] = mapped_column(default=0.0)
     holder: Mapped[int | None]
     made_at: Mapped[float]
@@ -328,11 +343,12 @@ class Store:
         store = cls(_engine(url))
         Table.metadata.create_all(store.engine)
         with store.begin() as session:
-            versions = [one.version for one in session.query(Format)]
-            if not versions:
-                session.add(Format(version=FORMAT))
-            elif versions != [FORMAT]:
-                raise SettingsError(NewerSite(path=folder.database, version=max(versions)))
+            formats = list(session.scalars(select(Format)))
+            known = formats[0] if formats else Format(version=FORMAT)
+            session.add(known)
+            if known.version > FORMAT:
+                raise SettingsError(NewerSite(path=folder.database, version=known.version))
+            _upgrade(session, known)
         return store
 
     @contextmanager
@@ -340,6 +356,15 @@ class Store:
         """Give a transaction; it is on the disk when the block ends well, and gone otherwise."""
         with self._sessions.begin() as session:
             yield session
+
+
+def _upgrade(session: Session, known: Format) -> None:
+    """Bring a database to today's format, one after the other."""
+    while known.version < FORMAT:
+        for statement in UPGRADES[known.version]:
+            session.execute(text(statement))
+        known.version += 1
+        session.flush()
 
 
 def _engine(url: str) -> Engine:

@@ -30,19 +30,18 @@ from recontour.organs import Template, read_template
 from recontour.service import jobs
 from recontour.service.audit import Event, audit
 from recontour.service.child import Ending, begin_child, where
-from recontour.service.findings import ChangedModel, KeptDying, RuleGone
+from recontour.service.findings import ChangedModel, RuleGone
 from recontour.service.folder import SiteFolder
 from recontour.service.jobs import Claimed
 from recontour.service.loop.versions import called, file_of, in_use, sha256_of_file
 from recontour.service.review.prepared import prepare
 from recontour.service.settings import Rule, Site
-from recontour.service.store import TAKEN, Draft, Job, ModelVersion, Series, Store, now
+from recontour.service.store import TAKEN, Draft, ModelVersion, Series, Store, now
 from recontour.workflows.contouring import Contoured, salt_beside
 from recontour.workflows.contouring import Job as Contouring
 
 KIND = "contour"
 POLL_S = 0.2
-MOST_DEATHS = 5  # of processes at one job
 INFO = "info.json"
 STRUCTURES = "RS.dcm"
 
@@ -117,7 +116,8 @@ class Worker:
         try:
             self._do(claimed)
         except _EndAskedError:
-            self._give_back(claimed)
+            with self._store.begin() as session:
+                jobs.let_go(session, os.getpid())
         except FaultError as error:
             self._fail(claimed, error.finding, again=True)
         except RecontourError as error:
@@ -126,11 +126,6 @@ class Worker:
             log.error("job %d: %s", claimed.id, where(error))
             self._fail(claimed, Unexpected(reason=type(error).__name__), again=False)
         return True
-
-    def _give_back(self, claimed: Claimed) -> None:
-        with self._store.begin() as session:
-            jobs.give_back(session, os.getpid())
-            session.get_one(Job, claimed.id).attempts -= 1
 
     def _fail(self, claimed: Claimed, finding: Finding, *, again: bool) -> None:
         with self._store.begin() as session:
@@ -151,10 +146,6 @@ class Worker:
     def _ordered(self, claimed: Claimed) -> _Ordered | None:
         """Read what a job asks for; None: slices came since, and a later job contours them."""
         with self._store.begin() as session:
-            job = session.get_one(Job, claimed.id)
-            if claimed.attempts > MOST_DEATHS and job.finding is None:
-                jobs.failed(session, claimed.id, KeptDying(times=claimed.attempts - 1), again=False)
-                return None
             series = session.get_one(Series, claimed.series_id)
             generation = int(claimed.subject.get("generation", series.generation))
             if generation < series.generation:

@@ -62,7 +62,7 @@ def _do(site: Site, store: Store, claimed: Claimed, ending: Ending) -> None:
             _collect(site, store, claimed)
     except EndedError:
         with store.begin() as session:
-            jobs.give_back(session, os.getpid())
+            jobs.let_go(session, os.getpid())
     except RecontourError as error:
         _failed(store, claimed, error.finding, again=isinstance(error, FaultError))
     except OSError as error:
