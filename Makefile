@@ -5,17 +5,24 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 INSTALL := $(PIP) --require-hashes --no-deps
 
-.PHONY: demo test docs clean
+.PHONY: demo test lint types contracts docs tests clean
 
 demo: .venv/ready  ## the whole job on two synthetic centres; says where the report is
 	$(BIN)/recontour demo
 
-test: .venv/ready  ## lint, types, import contracts, the documentation site and all tests
+test: lint types contracts docs tests  ## all of these; `make -j2 test` makes two of them at a time
+
+lint: .venv/ready
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
+
+types: .venv/ready
 	$(BIN)/mypy
+
+contracts: .venv/ready  ## which modules may import which
 	$(BIN)/lint-imports
-	$(BIN)/zensical build --strict
+
+tests: .venv/ready
 	$(BIN)/pytest
 
 docs: .venv/ready  ## the documentation site, in site/; needs no network
