@@ -24,6 +24,7 @@ def test_the_example_can_be_read(tmp_path: Path) -> None:
         ('destinations = ["tps"]', 'destinations = ["pacs"]', "a destination pacs for the rule"),
         ('address = "127.0.0.1"\nport = 8080\nlogin = true',
          'address = "0.0.0.0"\nport = 8080\nlogin = false', "login = true"),
+        ('# user_header = ', 'user_header = ', "proxy beside user_header"),
         ("# calling_ae = {equals", "calling_ae = {like", "unknown name in rules.0.when.calling_ae"),
         ('# body_part = {matches = "HEAD|NECK"}', 'body_part = {matches = "("}', "a regular"),
         ("# callers = [{ae_title", "callers = [{title", "unknown name in node.callers.0: title"),

@@ -22,6 +22,7 @@ from recontour.findings import Finding
 from recontour.network import Model, load_model
 from recontour.network.card import ModelCard, card
 from recontour.organs import Template, read_template
+from recontour.service.addresses import is_loopback
 from recontour.service.findings import FullDisk, NoAccount, OpenToAll, TakenPort
 from recontour.service.folder import SiteFolder
 from recontour.service.health import GIB
@@ -192,14 +193,10 @@ def _asked(site: Site, destination: Destination) -> Finding | None:
 
 
 def _notes(site: Site) -> Iterator[Finding]:
-    if not site.node.callers and not _is_loopback(site.node.address):
+    if not site.node.callers and not is_loopback(site.node.address):
         yield OpenToAll()
     if site.page.login and not site.page.user_header and not _has_accounts(site):
         yield NoAccount()
-
-
-def _is_loopback(address: str) -> bool:
-    return address == "::1" or address.startswith("127.")
 
 
 def _has_accounts(site: Site) -> bool:

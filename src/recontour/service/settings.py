@@ -25,6 +25,7 @@ from pydantic.dataclasses import dataclass
 from recontour.errors import SettingsError
 from recontour.files import NotFound, UnreadableError, UnreadableFile
 from recontour.organs import is_tg263
+from recontour.service.addresses import is_loopback
 from recontour.service.findings import EXAMPLE, WrongSite
 from recontour.texts import read_toml
 from recontour.validation import ExpectedError, mistakes
@@ -202,18 +203,25 @@ class Rule:
 
 @dataclass(frozen=True, config=_STRICT)
 class PageSettings:
-    """The page. login: False only on a loopback address. user_header: set by a reverse proxy."""
+    """The page. login: False only on a loopback address.
+
+    proxy: the address of a reverse proxy, which alone is believed when it says for whom it asks:
+    from which address (X-Forwarded-For), and, with user_header and role_header, which person.
+    """
 
     address: IpAddress = "127.0.0.1"
     port: Port = 8080
     login: bool = True
+    proxy: IpAddress | None = None
     user_header: Header | None = None
     role_header: Header | None = None
 
     @model_validator(mode="after")
     def _is_guarded(self) -> "PageSettings":
-        if not self.login and not ipaddress.ip_address(self.address).is_loopback:
+        if not self.login and not is_loopback(self.address):
             raise ExpectedError("login = true, unless the address is 127.0.0.1")
+        if self.user_header and not self.proxy:
+            raise ExpectedError("proxy beside user_header")
         if self.role_header and not self.user_header:
             raise ExpectedError("user_header beside role_header")
         return self

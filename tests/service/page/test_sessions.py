@@ -141,7 +141,12 @@ def test_unsuitable_accounts_are_refused(served: Served) -> None:
 
 
 def behind_proxy(served: Served) -> Served:
-    page = replace(served.site.page, user_header="X-Remote-User", role_header="X-Remote-Role")
+    page = replace(
+        served.site.page,
+        proxy="127.0.0.1",
+        user_header="X-Remote-User",
+        role_header="X-Remote-Role",
+    )
     return replace(served, site=replace(served.site, page=page))
 
 
@@ -165,6 +170,26 @@ def test_a_proxy_on_this_machine_says_who_asks_and_nobody_else_does(served: Serv
     for wrong in ({"X-Remote-Role": "king"}, {"X-Remote-User": "../anna"}, {"X-Remote-Role": ""}):
         browser.headers = said | wrong
         assert not is_in(browser)
+
+
+def test_behind_a_proxy_each_client_has_its_own_limit(served: Served) -> None:
+    page = replace(served.site.page, proxy="127.0.0.1")
+    proxied = replace(served, site=replace(served.site, page=page))
+    browser, other = proxied.browsers("", "")
+    browser.headers = {"X-Forwarded-For": "203.0.113.9, 192.0.2.7"}
+    for number in range(security.TRIES_OF_ADDRESS):
+        assert browser.log_in(f"guess{number}", "wrong password").status_code == 401
+    assert browser.log_in("editor").status_code == 429
+    other.headers = {"X-Forwarded-For": "203.0.113.9, 192.0.2.8"}
+    assert other.log_in("editor").status_code == 303
+
+
+def test_without_a_proxy_nobody_chooses_the_address_that_is_counted(served: Served) -> None:
+    browser = served.browser()
+    for number in range(security.TRIES_OF_ADDRESS):
+        browser.headers = {"X-Forwarded-For": f"192.0.2.{number}"}
+        assert browser.log_in(f"guess{number}", "wrong password").status_code == 401
+    assert browser.log_in("editor").status_code == 429
 
 
 # Without login

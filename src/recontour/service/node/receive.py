@@ -6,7 +6,6 @@ not acknowledged is noted against its series, which is then not contoured.
     python -m recontour.service.node.receive SITE.toml
 """
 
-import ipaddress
 import logging
 import os
 import resource
@@ -29,6 +28,7 @@ from recontour.dicom.received import READ_SYNTAXES, file_start, read_first_bytes
 from recontour.dicom.requests import read_commitment
 from recontour.errors import RecontourError, SettingsError
 from recontour.findings import Unexpected, log_finding
+from recontour.service.addresses import is_loopback, is_same_address
 from recontour.service.audit import MINOR, Event, audit
 from recontour.service.child import Ending, begin_child, where
 from recontour.service.folder import SiteFolder
@@ -283,17 +283,12 @@ def may_call(node: NodeSettings, title: str, address: str) -> bool:
     >>> may_call(NodeSettings(), "CT1", "127.0.0.1"), may_call(NodeSettings(), "CT1", "192.0.2.7")
     (True, False)
     """
-    place = _plain(address)
     if not node.callers:
-        return place.is_loopback
-    return any(one.ae_title == title and _plain(one.address) == place for one in node.callers)
-
-
-def _plain(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """Return an address; one of IPv4 as such, also where it is written as one of IPv6."""
-    place = ipaddress.ip_address(address.partition("%")[0])
-    mapped = getattr(place, "ipv4_mapped", None)
-    return mapped or place
+        return is_loopback(address)
+    for one in node.callers:
+        if one.ae_title == title and is_same_address(one.address, address):
+            return True
+    return False
 
 
 def _note_stranger(session: Session, title: str, address: str) -> None:

@@ -4,7 +4,6 @@ Nothing is fetched from elsewhere, no script but our own runs, no other page may
 """
 
 import asyncio
-import ipaddress
 import threading
 import time
 from collections import deque
@@ -118,18 +117,6 @@ def refuse_other_names(request: Request) -> None:
     name = request.url.hostname or ""
     if name not in LOCAL_NAMES:
         raise RefusedError(403, ForeignRequest())
-
-
-def is_local(address: str) -> bool:
-    """Return whether an address is of this machine.
-
-    >>> is_local("127.0.0.1"), is_local("::1"), is_local("192.0.2.7"), is_local("")
-    (True, True, False, False)
-    """
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return False
 
 
 @dataclass(slots=True)

@@ -17,10 +17,11 @@ from sqlalchemy.orm import Session
 from starlette.requests import Request
 
 from recontour.service import accounts
+from recontour.service.addresses import is_same_address
 from recontour.service.audit import MINOR, Event, audit
 from recontour.service.page.findings import ForeignRequest, WrongPassword
 from recontour.service.page.refusals import RefusedError
-from recontour.service.page.security import WrongPasswords, is_local, refuse_other_names
+from recontour.service.page.security import WrongPasswords, refuse_other_names
 from recontour.service.settings import PageSettings
 from recontour.service.store import Account, Login, Store, now
 
@@ -62,12 +63,12 @@ class Sessions:
         address = self.address_of(request)
         if not self.settings.login:
             refuse_other_names(request)
-            return self._known_otherwise(whoever(), "admin", address)
+            return self._known_otherwise(local_user(), "admin", address)
         by_proxy = self._by_proxy(request, address)
         return by_proxy or self._by_cookie(request, address)
 
     def address_of(self, request: Request) -> str:
-        """Return where a request comes from; a trusted proxy says it for others."""
+        """Return where a request comes from; the site's reverse proxy says it for others."""
         peer = request.client.host if request.client else ""
         forwarded = request.headers.get("x-forwarded-for", "")
         if self._is_proxy(request) and forwarded:
@@ -81,14 +82,16 @@ class Sessions:
         return "https" in (forwarded, request.url.scheme)
 
     def _is_proxy(self, request: Request) -> bool:
+        proxy = self.settings.proxy
         peer = request.client.host if request.client else ""
-        return self.settings.user_header is not None and is_local(peer)
+        return proxy is not None and is_same_address(peer, proxy)
 
     def _by_proxy(self, request: Request, address: str) -> Visitor | None:
-        """Return who a reverse proxy on this machine says it is."""
-        if not self._is_proxy(request):
+        """Return who the site's reverse proxy says it is."""
+        user_header = self.settings.user_header
+        if user_header is None or not self._is_proxy(request):
             return None
-        name = request.headers.get(self.settings.user_header or "", "")
+        name = request.headers.get(user_header, "")
         if not accounts.NAME.fullmatch(name):
             return None
         if self.settings.role_header:
@@ -205,7 +208,7 @@ def hash_of(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def whoever() -> str:
+def local_user() -> str:
     """Return who sits at this machine, as far as it knows."""
     try:
         name = getpass.getuser()
