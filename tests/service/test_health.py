@@ -13,7 +13,7 @@ from recontour.service import jobs
 from recontour.service.folder import SiteFolder
 from recontour.service.health import Status, health_of
 from recontour.service.settings import NodeSettings, Site
-from recontour.service.store import DONE, Job, Series, Store, now
+from recontour.service.store import DONE, Job, JobKind, Series, Store, now
 
 AWAY = Unexpected(reason="Zebedee^Quentin")  # what a library said may name a patient
 
@@ -30,7 +30,7 @@ def served(site: Site, store: Store) -> None:
     SiteFolder(site.folder).processes.write_text(json.dumps(states))
 
 
-def put(store: Store, job_kind: str, change: Callable[[Job], None]) -> None:
+def put(store: Store, job_kind: JobKind, change: Callable[[Job], None]) -> None:
     with store.begin() as session:
         job = jobs.put(session, job_kind, f"{job_kind} {now()}", {"destination": "tps"})
         change(job)

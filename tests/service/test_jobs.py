@@ -3,7 +3,7 @@ import pytest
 from recontour.findings import Unexpected, as_json
 from recontour.service import jobs
 from recontour.service.findings import KeptDying
-from recontour.service.store import DONE, FAILED, WAITING, Job, Store
+from recontour.service.store import DONE, FAILED, WAITING, Job, JobKind, Store
 
 AWAY = Unexpected(reason="nobody answers")
 
@@ -98,7 +98,7 @@ def test_a_process_that_is_asked_to_end_has_not_tried(store: Store) -> None:
         assert (job.state, job.attempts, job.deaths) == (WAITING, 0, 0)
 
 
-def die_at(store: Store, kind: str) -> None:
+def die_at(store: Store, kind: JobKind) -> None:
     """Be a process that dies at a job."""
     with store.begin() as session:
         assert jobs.claim(session, kind, holder=1)

@@ -25,12 +25,11 @@ from recontour.organs import Template, read_template
 from recontour.service.addresses import is_loopback
 from recontour.service.findings import FullDisk, NoAccount, OpenToAll, TakenPort
 from recontour.service.folder import SiteFolder
-from recontour.service.health import GIB
 from recontour.service.node.mended import mend_pynetdicom
 from recontour.service.node.send import echo
 from recontour.service.node.tls import server_context
 from recontour.service.rules import Arrived, Decision, decide
-from recontour.service.settings import Destination, Rule, Site
+from recontour.service.settings import GIB, Destination, Rule, Site
 from recontour.service.store import Account, Store
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from sqlalchemy import case, func, select
@@ -27,14 +27,13 @@ from recontour.service.findings import (
     NotServed,
 )
 from recontour.service.folder import SiteFolder
-from recontour.service.settings import Site
-from recontour.service.store import DONE, FAILED, RUNNING, WAITING, Job, Series, Store, now
+from recontour.service.settings import GIB, Site
+from recontour.service.store import DONE, FAILED, RUNNING, WAITING, Job, JobKind, Series, Store, now
 
 LATE_S = 900.0  # a job that could be done, and waits for longer, is late
 MOST_DEATHS = 3  # of a process in a row
-KINDS = ("contour", "send", "collect", "learn")
+KINDS = get_args(JobKind)
 STATES = (WAITING, RUNNING, FAILED)
-GIB = 2**30
 HURRIED = ("contour", "send")  # learning takes hours, and others wait for it
 
 

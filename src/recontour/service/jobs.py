@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from recontour.findings import Finding, as_json
 from recontour.service.findings import KeptDying
-from recontour.service.store import DONE, FAILED, RUNNING, WAITING, Job, now
+from recontour.service.store import DONE, FAILED, RUNNING, WAITING, Job, JobKind, now
 
 # Seconds before another try, for a day; after the last one the job fails.
 WAITS_S = (5, 15, 60, 300, 900, *(3600,) * 24)
@@ -25,7 +25,7 @@ class Claimed:
     """A job that this process does. attempts: with this one."""
 
     id: int
-    kind: str
+    kind: JobKind
     series_id: int | None
     subject: dict[str, Any]
     attempts: int
@@ -33,7 +33,7 @@ class Claimed:
 
 def put(
     session: Session,
-    kind: str,
+    kind: JobKind,
     key: str,
     subject: dict[str, Any] | None = None,
     *,
@@ -49,7 +49,7 @@ def put(
     return job
 
 
-def claim(session: Session, kind: str, holder: int) -> Claimed | None:
+def claim(session: Session, kind: JobKind, holder: int) -> Claimed | None:
     """Take the job of a kind that has waited longest; None if there is nothing to do yet."""
     moment = now()
     due = (

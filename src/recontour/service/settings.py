@@ -32,6 +32,7 @@ from recontour.validation import ExpectedError, mistakes
 
 _STRICT = ConfigDict(extra="forbid")
 Item = TypeVar("Item")
+GIB = 2**30  # bytes
 
 
 # Rules of our own

@@ -7,7 +7,7 @@ deleting a patient is deleting rows there; the audit trail keeps the patient ID,
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import (
     JSON,
@@ -32,6 +32,7 @@ FORMAT = 2
 # By format: what makes a database of it one of the next format.
 UPGRADES = {1: ("ALTER TABLE jobs ADD COLUMN deaths INTEGER DEFAULT 0 NOT NULL",)}
 BUSY_S = 30  # how long SQLite waits for another process to finish writing
+JobKind = Literal["contour", "send", "collect", "learn"]
 NUMBERED_ONCE: dict[str, Any] = {"sqlite_autoincrement": True}
 
 
@@ -120,7 +121,7 @@ class Carried(Table):
 class Job(Table):
     """Something that is to be done, until it is done.
 
-    kind: "contour", "send", "collect" (an approved case into the cohort) or "learn". key: two jobs
+    kind: "collect" takes an approved case into the cohort of its model. key: two jobs
     of one key are one job. subject: what it needs to know, plain values. state: see `WAITING` and
     the constants after it. not_before: for another try. holder: the process that does it.
     deaths: of processes that did it, since it last failed in another way.
@@ -128,7 +129,7 @@ class Job(Table):
 
     __tablename__ = "jobs"
     id: Mapped[int] = mapped_column(primary_key=True)
-    kind: Mapped[str] = mapped_column(String(16))
+    kind: Mapped[JobKind] = mapped_column(String(16))
     key: Mapped[str] = mapped_column(String(200), unique=True)
     series_id: Mapped[int | None] = mapped_column(ForeignKey("series.id", ondelete="CASCADE"))
     subject: Mapped[dict[str, Any]] = mapped_column(default=dict)

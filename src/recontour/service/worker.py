@@ -40,7 +40,6 @@ from recontour.service.store import TAKEN, Draft, ModelVersion, Series, Store, n
 from recontour.workflows.contouring import Contoured, salt_beside
 from recontour.workflows.contouring import Job as Contouring
 
-KIND = "contour"
 POLL_S = 0.2
 INFO = "info.json"
 STRUCTURES = "RS.dcm"
@@ -110,7 +109,7 @@ class Worker:
     def do_one(self) -> bool:
         """Do the job that has waited longest; return whether there was one."""
         with self._store.begin() as session:
-            claimed = jobs.claim(session, KIND, os.getpid())
+            claimed = jobs.claim(session, "contour", os.getpid())
         if claimed is None:
             return False
         try:

@@ -98,12 +98,28 @@ def test_a_job_that_failed_is_put_back_and_a_series_contoured_again(served: Serv
     assert (failed["state"], failed["words"]) == ("failed", "contouring failed: it does not answer")
     assert editor.post(f"/api/jobs/{failed['id']}/again").json()["job"]["state"] == "waiting"
     with served.store.begin() as session:
+        events = session.query(Audited).filter_by(event="changed", what="contour tried again")
+        assert [event.who for event in events] == ["editor"]
         jobs.done(session, failed["id"])
     other = editor.post("/api/series/1/contour").json()["job"]
     assert other["id"] != first["id"]
     with served.store.begin() as session:
         session.get_one(Series, 1).state = ARRIVING
     assert editor.post("/api/series/1/contour").status_code == 409
+
+
+def test_a_training_is_tried_again_by_whoever_may_ask_for_one(served: Served) -> None:
+    doctor, boss = served.browsers("doctor", "boss")
+    with served.store.begin() as session:
+        job = jobs.put(session, "learn", "learn north", {"model": "north"})
+        jobs.claim(session, "learn", 1)
+        jobs.failed(session, job.id, AWAY, again=False)
+    path = f"/api/jobs/{job.id}/again"
+    assert doctor.post(path).status_code == 403
+    assert boss.post(path).json()["job"]["state"] == "waiting"
+    with served.store.begin() as session:
+        (event,) = session.query(Audited).filter_by(event="learnt")
+        assert (event.who, event.what) == ("boss", "learn tried again")
 
 
 def test_a_series_that_no_rule_takes_cannot_be_contoured(served: Served) -> None:

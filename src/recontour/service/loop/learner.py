@@ -19,9 +19,9 @@ from recontour.service.jobs import Claimed
 from recontour.service.loop.collect import collect_approval, collect_returned, note_returned
 from recontour.service.loop.due import learn_if_due
 from recontour.service.settings import Site
-from recontour.service.store import Collected, Store
+from recontour.service.store import Collected, JobKind, Store
 
-KINDS = ("learn", "collect")
+KINDS: tuple[JobKind, ...] = ("learn", "collect")
 LOWEST_PRIORITY = 19
 POLL_S = 2.0
 

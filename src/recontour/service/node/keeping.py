@@ -20,6 +20,7 @@ from recontour.files import SystemReason
 from recontour.findings import Finding
 from recontour.service.folder import SiteFolder
 from recontour.service.node.findings import ForeignObject, LittleDiskLeft, NotKept
+from recontour.service.settings import GIB
 from recontour.syncing import make_folders, sync_folder
 
 # What a C-STORE is answered with (PS3.4 B.2.3).
@@ -30,7 +31,6 @@ NOT_UNDERSTOOD = 0xC000
 ARRIVING_FILE = ".arriving-"  # how the names of files begin that are not whole yet
 BESIDE = "-"  # in the names of files that have a UID in common with another: UID-2.dcm
 PROPER_UID = re.compile(r"[0-9][0-9.]{0,63}")  # it becomes a file's name
-GIB = 1 << 30
 OWNER_ALONE = 0o600
 LOCKS = 64
 

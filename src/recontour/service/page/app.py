@@ -16,14 +16,13 @@ from starlette.types import ASGIApp
 
 from recontour.errors import RecontourError
 from recontour.findings import Finding, words
-from recontour.service.page.asked import Asked, Page, answered
-from recontour.service.page.findings import NotLoggedIn, NotThere, RoleMissing, WentWrong
+from recontour.service.page.asked import Asked, Page, answered, refuse_unless_may
+from recontour.service.page.findings import NotThere, WentWrong
 from recontour.service.page.pages import refusal
 from recontour.service.page.refusals import RefusedError, status_of
 from recontour.service.page.routes import ROUTES, Declared
 from recontour.service.page.security import Guarded, body_of, refuse_other_sites
 from recontour.service.page.sessions import Visitor, refuse_foreign
-from recontour.service.roles import may
 from recontour.service.settings import Site
 from recontour.service.store import Store
 
@@ -70,7 +69,8 @@ def _endpoint(page: Page, declared: Declared) -> Endpoint:
         visitor: Visitor | None = None
         try:
             visitor = await run_in_threadpool(page.sessions.visitor, request)
-            _refuse_unless_may(visitor, declared)
+            if declared.role:
+                refuse_unless_may(visitor, declared.role)
             body = b""
             if request.method == "POST":
                 refuse_other_sites(request)
@@ -94,15 +94,6 @@ def _endpoint(page: Page, declared: Declared) -> Endpoint:
             return _refused(asked, request, 500, WentWrong(kind=type(error).__name__))
 
     return endpoint
-
-
-def _refuse_unless_may(visitor: Visitor | None, declared: Declared) -> None:
-    if declared.role is None:
-        return
-    if visitor is None:
-        raise RefusedError(401, NotLoggedIn())
-    if not may(visitor.role, declared.role):
-        raise RefusedError(403, RoleMissing(role=visitor.role, needed=declared.role))
 
 
 def _asked(

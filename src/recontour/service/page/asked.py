@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from starlette.responses import JSONResponse
 
-from recontour.service.page.findings import NotThere, NotUnderstood
+from recontour.service.page.findings import NotLoggedIn, NotThere, NotUnderstood, RoleMissing
 from recontour.service.page.refusals import RefusedError
 from recontour.service.page.sessions import Sessions, Visitor
 from recontour.service.review.working import Workbench
@@ -133,6 +133,14 @@ class Asked:
 def _refuse_constant(word: str) -> None:
     """Refuse NaN and infinity, which JSON does not have."""
     raise ValueError(word)
+
+
+def refuse_unless_may(visitor: Visitor | None, needed: Role) -> None:
+    """Raise RefusedError unless somebody may do something."""
+    if visitor is None:
+        raise RefusedError(401, NotLoggedIn())
+    if not may(visitor.role, needed):
+        raise RefusedError(403, RoleMissing(role=visitor.role, needed=needed))
 
 
 def whole_number(words: str) -> int:

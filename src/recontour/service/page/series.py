@@ -11,11 +11,10 @@ from starlette.responses import Response, StreamingResponse
 from recontour.organs import Template
 from recontour.service import jobs as queue
 from recontour.service.audit import Event, audit
-from recontour.service.page.asked import Asked, answered
+from recontour.service.page.asked import Asked, answered, refuse_unless_may
 from recontour.service.page.findings import NotThere, NotUnderstood, NotYetPossible
 from recontour.service.page.refusals import RefusedError
 from recontour.service.page.words import (
-    CONTOUR,
     day_and_clock,
     message_of,
     reason_of,
@@ -330,7 +329,7 @@ def _contour_job(
     anyway: bool,
 ) -> Job:
     """Return a job that contours a series: one that waits or failed, or else a new one."""
-    of_series = select(Job).where(Job.series_id == series.id, Job.kind == CONTOUR)
+    of_series = select(Job).where(Job.series_id == series.id, Job.kind == "contour")
     known = list(session.scalars(of_series.order_by(Job.id)))
     key = f"contour {series.id} {series.generation} {rule}"
     for job in reversed(known):
@@ -343,14 +342,24 @@ def _contour_job(
     if any(job.key == key for job in known):
         key = f"{key} again {len(known)}"
     subject = {"rule": rule, "anyway": anyway}
-    return queue.put(session, CONTOUR, key, subject, series_id=series.id)
+    return queue.put(session, "contour", key, subject, series_id=series.id)
 
 
 def again(asked: Asked) -> Response:
-    """Put a failed job back."""
+    """Put a failed job back. A training needs the role that asks for trainings."""
+    visitor = asked.who
     with asked.page.store.begin() as session:
         job = session.get(Job, asked.id())
         if job is None:
             raise RefusedError(404, NotThere())
+        refuse_unless_may(visitor, "admin" if job.kind == "learn" else "edit")
         queue.try_again(session, job.id)
+        audit(
+            session,
+            Event.LEARNT if job.kind == "learn" else Event.CHANGED,
+            visitor.name,
+            series=session.get(Series, job.series_id) if job.series_id else None,
+            address=visitor.address,
+            what=f"{job.kind} tried again",
+        )
         return answered({"job": _job(job)})

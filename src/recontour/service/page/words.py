@@ -15,14 +15,19 @@ from recontour.service.store import (
     Approval,
     Draft,
     Job,
+    JobKind,
     Series,
     now,
 )
 from recontour.wording import plural
 
-CONTOUR = "contour"
 STATES = {RUNNING: "contouring", WAITING: "waiting", FAILED: "failed"}  # of a series, by its job's
-DOING = {"contour": "contouring", "send": "sending", "collect": "keeping as a training case"}
+DOING: Mapping[JobKind, str] = {
+    "contour": "contouring",
+    "send": "sending",
+    "collect": "keeping as a training case",
+    "learn": "learning",
+}
 
 
 def state_of(
@@ -41,7 +46,7 @@ def state_of(
         return "arriving", "; ".join([so_far, *doubts])
     if series.state in (INCOMPLETE, UNMATCHED):
         return series.state, message_of(series.finding)
-    contouring = [job for job in jobs if job.kind == CONTOUR]
+    contouring = [job for job in jobs if job.kind == "contour"]
     latest = contouring[-1] if contouring else None
     if latest and latest.state != DONE:
         return STATES[latest.state], words_of(latest)
@@ -56,7 +61,7 @@ def state_of(
 
 def words_of(job: Job) -> str:
     """Return a sentence about a job that is not done; nothing if there is nothing to say."""
-    what = f"{DOING.get(job.kind, job.kind)}{_where(job)}"
+    what = f"{DOING[job.kind]}{_where(job)}"
     why = message_of(job.finding)
     if job.state == FAILED:
         return f"{what} failed: {why}"
