@@ -80,7 +80,7 @@ def fail(job: Job) -> None:
 def test_what_waits_too_long_or_failed_is_red(
     site: Site,
     store: Store,
-    job_kind: str,
+    job_kind: JobKind,
     change: Callable[[Job], None],
     expected: list[str],
 ) -> None:

@@ -126,7 +126,7 @@ def test_an_approved_case_is_a_case_of_the_site_s_names_once(
     assert not list(SiteFolder(registered.folder).corrected("north").parent.glob(".*.import"))
 
 
-def test_only_what_was_approved_is_learnt_from_and_a_later_approval_counts(
+def test_only_what_was_approved_is_learnt_from_and_a_later_approval_adds_to_it(
     registered: Site, store: Store, tmp_path: Path
 ) -> None:
     with store.begin() as session:
@@ -134,13 +134,15 @@ def test_only_what_was_approved_is_learnt_from_and_a_later_approval_counts(
     collect_approval(registered, store, first)
     (case,) = cohort_of(registered)
     assert case.organs == ("Brainstem",)
+    before = case.mask("Brainstem")
     with store.begin() as session:
         draft_id = session.get_one(Approval, first).draft_id
         later = approve(session, registered, tmp_path, draft_id, 1, ("Lens_L",))
     assert collect_approval(registered, store, first) is None
     assert collect_approval(registered, store, later) == case.id
-    (case,) = cohort_of(registered)
-    assert case.organs == ("Lens_L",)
+    (again,) = cohort_of(registered)
+    assert set(again.organs) == {"Brainstem", "Lens_L"}
+    assert (again.mask("Brainstem") == before).all()
     assert [row.approval_id for row in rows(store)] == [later]
 
 
@@ -210,7 +212,8 @@ def test_an_organ_that_the_model_missed_and_a_person_drew_is_learnt_from(
     with store.begin() as session:
         found = _approved(session, registered, approval_id)
     assert found is not None
-    assert set(found.roi_names) == {"Brainstem", "Lens_L"}
+    (drawn,) = found.drawn
+    assert set(drawn.roi_names) == {"Brainstem", "Lens_L"}
 
 
 def test_a_structure_set_that_came_back_is_looked_at_once_and_again_if_more_comes(

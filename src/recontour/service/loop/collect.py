@@ -6,7 +6,7 @@ stays so for all CTs of that patient.
 """
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,12 +19,21 @@ from sqlalchemy.orm import Session
 from recontour.cohort import Case, Cohort
 from recontour.cohort.importing import import_archive
 from recontour.cohort.patients import salt_if_any
-from recontour.dicom import Archive, StructureSetFile, read_archive
+from recontour.dicom import (
+    Archive,
+    Authorship,
+    StructureSetFile,
+    read_archive,
+    read_scan,
+    read_structure_set,
+    write_structure_set,
+)
 from recontour.errors import CohortError
+from recontour.geometry import Structure, StructureSet
 from recontour.service import jobs
 from recontour.service.folder import SiteFolder
 from recontour.service.loop.findings import NotCollected, NotReviewed
-from recontour.service.review.approve import names_of, template_of
+from recontour.service.review.approve import by_organ, names_of, template_of
 from recontour.service.settings import Site
 from recontour.service.store import (
     TAKEN,
@@ -42,30 +51,38 @@ CENTRE = "site"  # whose cases they are, in names of cases, models and reports
 
 
 @dataclass(frozen=True, slots=True)
-class _Reviewed:
+class _Drawn:
     """A structure set that a person answers for.
 
-    file: of it. ct: the folder of its CT. roi_names: of its organs, and nothing else, by organ.
+    roi_names: what it calls the organs that count, by organ. left_out: of ROIs that do not count.
     """
 
     file: Path
-    ct: Path
-    model: str
     roi_names: Mapping[str, str]
-    left_out: tuple[str, ...]
-    approval_id: int | None
+    left_out: tuple[str, ...] = ()
 
     @property
     def names(self) -> dict[str, str]:
-        """Return a map of ROI names: those that were not approved are nobody's."""
+        """Return a map of ROI names: those that do not count are nobody's."""
         ignored = dict.fromkeys(self.left_out, "")
         return {**ignored, **{name: organ for organ, name in self.roi_names.items()}}
+
+
+@dataclass(frozen=True, slots=True)
+class _Reviewed:
+    """All that a person answers for on one CT. ct: its folder. drawn: each organ in one of them."""
+
+    ct: Path
+    drawn: Sequence[_Drawn]
+    model: str
+    approval_id: int | None
 
 
 def collect_approval(site: Site, store: Store, approval_id: int) -> str | None:
     """Take an approved case into the cohort of its model; doing it again changes nothing.
 
-    A later approval of the same CT takes the place of an earlier one.
+    Organs that only an earlier approval of the same CT has are still approved; of the others the
+    latest counts.
     Returns: the case's id; None if there is a later approval, or the patient's data has gone.
     Raises: RecontourError: the case cannot be imported.
     """
@@ -91,20 +108,42 @@ def _approved(session: Session, site: Site, approval_id: int) -> _Reviewed | Non
         return None
     draft = session.get_one(Draft, approval.draft_id)
     series = session.get_one(Series, draft.series_id)
-    of_series = select(Approval.id).join(Draft).where(Draft.series_id == series.id)
-    if session.scalar(of_series.where(Approval.id > approval_id)):
+    of_same_slices = (
+        select(Approval, Draft)
+        .join(Draft)
+        .where(Draft.series_id == series.id, Draft.generation == draft.generation)
+    )
+    newest_first = list(session.execute(of_same_slices.order_by(Approval.id.desc())))
+    if newest_first[0][0].id != approval_id:
         return None
-    wanted = set(approval.changes) or set(draft.organs)
-    # An organ that the model missed is in no draft; a person may have drawn it all the same.
-    names = names_of(template_of(site.rule(draft.rule)), draft)
     return _Reviewed(
-        file=site.folder / approval.file,
         ct=SiteFolder(site.folder).received(series.uid),
+        drawn=_latest_of_each_organ(site, newest_first),
         model=session.get_one(ModelVersion, draft.model_id).name,
-        roi_names={organ: name for organ, name in names.items() if organ in wanted},
-        left_out=tuple(name for organ, name in names.items() if organ not in wanted),
         approval_id=approval_id,
     )
+
+
+def _latest_of_each_organ(
+    site: Site, newest_first: Iterable[tuple[Approval, Draft]]
+) -> list[_Drawn]:
+    """Return the structure sets of some approvals, each with the organs that no later one has."""
+    drawn = []
+    taken: set[str] = set()
+    for approval, draft in newest_first:
+        wanted = (set(approval.changes) or set(draft.organs)) - taken
+        if not wanted:
+            continue
+        taken |= wanted
+        # An organ that the model missed is in no draft; a person may have drawn it all the same.
+        names = names_of(template_of(site.rule(draft.rule)), draft)
+        one = _Drawn(
+            file=site.folder / approval.file,
+            roi_names={organ: name for organ, name in names.items() if organ in wanted},
+            left_out=tuple(name for organ, name in names.items() if organ not in wanted),
+        )
+        drawn.append(one)
+    return drawn
 
 
 def _returned(session: Session, site: Site, series_id: int) -> _Reviewed | None:
@@ -122,11 +161,9 @@ def _returned(session: Session, site: Site, series_id: int) -> _Reviewed | None:
             draft = session.scalar(drafts.limit(1))
             if draft and found.reviewed > _last_approval(session, ct):
                 return _Reviewed(
-                    file=found.path,
                     ct=folder.received(ct.uid),
+                    drawn=[_Drawn(found.path, draft.organs)],
                     model=session.get_one(ModelVersion, draft.model_id).name,
-                    roi_names=dict(draft.organs),
-                    left_out=(),
                     approval_id=None,
                 )
     return None
@@ -171,13 +208,11 @@ def _imported(site: Site, reviewed: _Reviewed) -> Case:
     """Import a case into the cohort of its model, in the place of an earlier one of its CT."""
     path = SiteFolder(site.folder).corrected(reviewed.model)
     cohort = Cohort.open_or_create(path, CENTRE)
-    with _together(path, reviewed) as archive:
+    with _together(path, reviewed) as (archive, names):
         if any(one.is_draft for one in archive.structure_sets):
             raise CohortError(NotReviewed())
         # A site may have several scanners; all its patients are its own.
-        report = import_archive(
-            archive, cohort, reviewed.names, also_from_elsewhere=True, again=True
-        )
+        report = import_archive(archive, cohort, names, also_from_elsewhere=True, again=True)
     for case_id in (*report.added, *report.replaced, *report.already_there):
         return cohort[case_id]
     reasons = [one.finding for one in report.left_out]
@@ -185,17 +220,36 @@ def _imported(site: Site, reviewed: _Reviewed) -> Case:
 
 
 @contextmanager
-def _together(cohort: Path, reviewed: _Reviewed) -> Iterator[Archive]:
-    """Give a CT and its structure set as the one thing in an archive."""
+def _together(cohort: Path, reviewed: _Reviewed) -> Iterator[tuple[Archive, dict[str, str]]]:
+    """Give a CT and its structure set as the one thing in an archive, and a map of ROI names."""
     scratch = cohort.with_name(f".{cohort.name}.import")
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
     try:
         (scratch / "ct").symlink_to(reviewed.ct.resolve())
-        (scratch / "structures.dcm").symlink_to(reviewed.file.resolve())
-        yield read_archive(scratch)
+        structures = scratch / "structures.dcm"
+        if len(reviewed.drawn) == 1:
+            (drawn,) = reviewed.drawn
+            structures.symlink_to(drawn.file.resolve())
+            names = drawn.names
+        else:
+            names = _merge(reviewed, structures)
+        yield read_archive(scratch), names
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _merge(reviewed: _Reviewed, out: Path) -> dict[str, str]:
+    """Write the organs that count of several structure sets as one; return its map of names."""
+    structures = []
+    for drawn in reviewed.drawn:
+        found = by_organ(read_structure_set(drawn.file, None), drawn.roi_names)
+        for organ in drawn.roi_names:
+            if organ in found:
+                structures.append(Structure(organ, found[organ]))
+    author = Authorship(model="", label="corrected", algorithm="MANUAL")
+    write_structure_set(out, StructureSet(tuple(structures)), read_scan(reviewed.ct), author)
+    return {one.name: one.name for one in structures}
 
 
 def _fate(patient: str, known: Sequence[Collected], share: float) -> bool:
