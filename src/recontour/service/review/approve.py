@@ -65,6 +65,14 @@ class Approver:
     seconds: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """What was written. changes: by organ, plain numbers."""
+
+    sop_instance_uid: str
+    changes: Mapping[str, Any]
+
+
 def approve(
     site: Site,
     store: Store,
@@ -83,72 +91,101 @@ def approve(
         FaultError: the CT cannot be read, or the file not written.
     """
     with store.begin() as session:
-        locks.hold(session, draft_id, approver.who)
-        refuse_older(session, draft_id, at_revision)
-        draft = session.get_one(Draft, draft_id)
-        series = session.get_one(Series, draft.series_id)
-        _refuse_outdated(draft, series)
+        draft, series = _in_hand(session, draft_id, at_revision, approver)
         earlier = _approvals_of(session, draft_id)
         shown = prepared(site.folder, draft)
         contours = workbench.state(session, draft_id, shown).contours
-    for organ in organs:
-        if organ not in organs_of(draft):
-            raise UnknownPartError(OrganNotOfDraft(organ=organ))
-    approved = {}
-    for organ in organs_of(draft):
-        if organ in organs and contours.get(organ):
-            approved[organ] = contours[organ]
-    if not approved:
-        raise SettingsError(NothingToApprove())
+    approved = _chosen(draft, organs, contours)
     path = SiteFolder(site.folder).approved(series.uid) / f"{draft_id}-{uuid4().hex}.dcm"
     scan = read_scan(SiteFolder(site.folder).received(series.uid))
     template = template_of(site.rule(draft.rule))
     written = _written(path, draft, shown, approved, scan, template, approver.who)
     try:
         with store.begin() as session:
-            locks.hold(session, draft_id, approver.who)
-            refuse_older(session, draft_id, at_revision)
+            draft, series = _in_hand(session, draft_id, at_revision, approver)
             if _approvals_of(session, draft_id) != earlier:
                 raise ConflictError(ApprovedMeanwhile())
-            _refuse_outdated(draft, session.get_one(Series, draft.series_id))
-            approval = Approval(
-                draft_id=draft_id,
-                reviewer=approver.who,
-                approved_at=now(),
-                seconds=approver.seconds,
-                file=str(path.relative_to(site.folder)),
-                sop_instance_uid=written.sop_instance_uid,
-                changes=written.changes,
-            )
-            session.add(approval)
-            session.flush()
+            file = str(path.relative_to(site.folder))
+            approval = _noted(session, draft, series, file, written, approver)
             _put_jobs(session, site, draft, approval)
-            series = session.get_one(Series, draft.series_id)
-            edited = sum(one["edited"] for one in written.changes.values())
-            what = f"draft {draft_id}, {len(approved)} organs, {edited} of them edited"
-            audit(
-                session,
-                Event.APPROVED,
-                approver.who,
-                series=series,
-                address=approver.address,
-                what=what,
-            )
             return approval.id
     except BaseException:
         path.unlink(missing_ok=True)
         raise
 
 
+def _in_hand(
+    session: Session,
+    draft_id: int,
+    at_revision: int,
+    approver: Approver,
+) -> tuple[Draft, Series]:
+    """Return a draft and its CT, which the approver alone may change for now.
+
+    Raises: ConflictError: another person's lock, newer edits, or slices that came since.
+    """
+    locks.hold(session, draft_id, approver.who)
+    refuse_older(session, draft_id, at_revision)
+    draft = session.get_one(Draft, draft_id)
+    series = session.get_one(Series, draft.series_id)
+    if draft.generation != series.generation or series.state != TAKEN:
+        raise ConflictError(OutdatedDraft())
+    return draft, series
+
+
+def _chosen(draft: Draft, organs: Sequence[str], contours: ByOrgan) -> dict[str, Slices]:
+    """Return what is approved, in the draft's order.
+
+    Raises: UnknownPartError: an organ that the draft does not have. SettingsError: nothing is left.
+    """
+    known = organs_of(draft)
+    for organ in organs:
+        if organ not in known:
+            raise UnknownPartError(OrganNotOfDraft(organ=organ))
+    chosen = {}
+    for organ in known:
+        if organ in organs and contours.get(organ):
+            chosen[organ] = contours[organ]
+    if not chosen:
+        raise SettingsError(NothingToApprove())
+    return chosen
+
+
+def _noted(
+    session: Session,
+    draft: Draft,
+    series: Series,
+    file: str,
+    written: _Written,
+    approver: Approver,
+) -> Approval:
+    """Note an approval, also in the audit trail. file: below the site's folder."""
+    approval = Approval(
+        draft_id=draft.id,
+        reviewer=approver.who,
+        approved_at=now(),
+        seconds=approver.seconds,
+        file=file,
+        sop_instance_uid=written.sop_instance_uid,
+        changes=written.changes,
+    )
+    session.add(approval)
+    session.flush()
+    edited = sum(one["edited"] for one in written.changes.values())
+    audit(
+        session,
+        Event.APPROVED,
+        approver.who,
+        series=series,
+        address=approver.address,
+        what=f"draft {draft.id}, {len(written.changes)} organs, {edited} of them edited",
+    )
+    return approval
+
+
 def _approvals_of(session: Session, draft_id: int) -> int:
     """Return how often a draft was approved."""
     return session.scalar(select(func.count()).where(Approval.draft_id == draft_id)) or 0
-
-
-def _refuse_outdated(draft: Draft, series: Series) -> None:
-    """Raise ConflictError if slices came, or were refused, since a draft was made."""
-    if draft.generation != series.generation or series.state != TAKEN:
-        raise ConflictError(OutdatedDraft())
 
 
 def _put_jobs(session: Session, site: Site, draft: Draft, approval: Approval) -> None:
@@ -173,14 +210,6 @@ def _put_jobs(session: Session, site: Site, draft: Draft, approval: Approval) ->
 def template_of(rule: Rule | None) -> Template:
     """Return how a rule's structures are called and coloured. Raises: NamesError."""
     return read_template(rule.template) if rule and rule.template else Template()
-
-
-@dataclass(frozen=True, slots=True)
-class _Written:
-    """What was written. changes: by organ, plain numbers."""
-
-    sop_instance_uid: str
-    changes: Mapping[str, Any]
 
 
 def _written(
