@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
@@ -90,27 +90,40 @@ class _About:
         return about
 
     def row(self, series: Series) -> dict[str, Any]:
-        drafts = self.drafts[series.id]
-        draft = drafts[-1] if drafts else None
-        approvals = self.approvals[draft.id] if draft else []
-        approval = approvals[-1] if approvals else None
+        draft = _latest(self.drafts[series.id])
+        approval = _latest(self.approvals[draft.id]) if draft else None
         state, words = state_of(series, self.jobs[series.id], draft, approval)
         return {
-            "id": series.id,
-            "patient_name": readable_name(series.patient_name),
-            "patient_id": printable(series.patient_id),
-            "description": printable(series.description),
+            **_named(series),
             "received_at": series.last_at,
             "slices": series.instances,
             "state": state,
             "words": words,
-            "organs": len(draft.organs) if draft else 0,
-            "look_first": organs_of(draft)[:LOOK_FIRST] if draft else [],
-            "draft_id": draft.id if draft else None,
-            "approved_at": approval.approved_at if approval else None,
-            "approved_by": approval.reviewer if approval else None,
             "jobs": [_job(job) for job in self.jobs[series.id] if job.state != DONE],
+            **_of_draft(draft),
+            **_of_approval(approval),
         }
+
+
+def _of_draft(draft: Draft | None) -> dict[str, Any]:
+    if draft is None:
+        return {"organs": 0, "look_first": [], "draft_id": None}
+    look_first = organs_of(draft)[:LOOK_FIRST]
+    return {"organs": len(draft.organs), "look_first": look_first, "draft_id": draft.id}
+
+
+def _of_approval(approval: Approval | None) -> dict[str, Any]:
+    if approval is None:
+        return {"approved_at": None, "approved_by": None}
+    return {"approved_at": approval.approved_at, "approved_by": approval.reviewer}
+
+
+Row = TypeVar("Row")
+
+
+def _latest(rows: Sequence[Row]) -> Row | None:
+    """Return the last of some rows, in the order in which they were made."""
+    return rows[-1] if rows else None
 
 
 def _job(job: Job) -> dict[str, Any]:
@@ -137,28 +150,44 @@ def one(asked: Asked) -> Response:
     with page.store.begin() as session:
         series = series_of(session, asked.id())
         drafts = drafts_of(session, series.id)
-        draft = drafts[-1] if drafts else None
+        draft = _latest(drafts)
         layers = list(_layers(session, page.site, drafts))
-        lock = locks.holder(session, draft.id) if draft else None
+        to_review = _to_review(session, page.site, draft)
         if page.once.is_first(visitor.key, "viewed", series.uid):
             audit(session, Event.VIEWED, visitor.name, series=series, address=visitor.address)
-    shown = prepared(page.site.folder, draft) if draft else None
     return answered(
         {
-            "id": series.id,
-            "patient_name": readable_name(series.patient_name),
-            "patient_id": printable(series.patient_id),
-            "description": printable(series.description),
-            "grid": grid_as_plain(shown.grid) if shown else None,
+            **_named(series),
+            **to_review,
             "layers": layers,
-            "draft_id": draft.id if draft else None,
-            "review_order": _review_order(draft) if draft else [],
             "findings": _doubts(series, draft),
-            "lock": {"who": lock.who, "until": lock.until} if lock else None,
             "may": {"edit": asked.may("edit"), "approve": asked.may("approve")},
             "me": visitor.name,
         }
     )
+
+
+def _named(series: Series) -> dict[str, Any]:
+    """Return whose series it is, and what it is called."""
+    return {
+        "id": series.id,
+        "patient_name": readable_name(series.patient_name),
+        "patient_id": printable(series.patient_id),
+        "description": printable(series.description),
+    }
+
+
+def _to_review(session: Session, site: Site, draft: Draft | None) -> dict[str, Any]:
+    """Return what a review begins with; there may be no draft yet."""
+    if draft is None:
+        return {"draft_id": None, "grid": None, "review_order": [], "lock": None}
+    lock = locks.holder(session, draft.id)
+    return {
+        "draft_id": draft.id,
+        "grid": grid_as_plain(prepared(site.folder, draft).grid),
+        "review_order": _review_order(draft),
+        "lock": {"who": lock.who, "until": lock.until} if lock else None,
+    }
 
 
 def _doubts(series: Series, draft: Draft | None) -> list[str]:

@@ -40,23 +40,23 @@ def state_of(
 
     jobs: the series', in the order in which they were made.
     """
-    doubts = [message_of(series.finding)] if series.finding else []
+    doubt = message_of(series.finding)
     if series.state == ARRIVING:
         so_far = f"{plural(series.instances, 'slice')} so far"
-        return "arriving", "; ".join([so_far, *doubts])
+        return "arriving", _joined([so_far, doubt])
     if series.state in (INCOMPLETE, UNMATCHED):
-        return series.state, message_of(series.finding)
+        return series.state, doubt
     contouring = [job for job in jobs if job.kind == "contour"]
-    latest = contouring[-1] if contouring else None
-    if latest and latest.state != DONE:
-        return STATES[latest.state], words_of(latest)
+    if contouring and contouring[-1].state != DONE:
+        return STATES[contouring[-1].state], words_of(contouring[-1])
+    if draft is None:
+        return "waiting", ""
     failures = [words_of(job) for job in jobs if job.state == FAILED]
-    troubles = [*doubts, *failures]
-    if approval:
-        return "approved", "; ".join(troubles)
-    if draft:
-        return "to review", "; ".join(troubles)
-    return "waiting", ""
+    return "approved" if approval else "to review", _joined([doubt, *failures])
+
+
+def _joined(sentences: Sequence[str]) -> str:
+    return "; ".join(sentence for sentence in sentences if sentence)
 
 
 def words_of(job: Job) -> str:
