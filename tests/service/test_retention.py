@@ -1,5 +1,6 @@
 """Deleting a patient's data: because somebody asks, or because its days are over."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tests.service.small_site import order, receive, small_site
 from recontour.cohort import Cohort
 from recontour.cohort.patients import salt_for
 from recontour.errors import SettingsError
+from recontour.findings import Unexpected
 from recontour.service import jobs, retention
 from recontour.service.folder import SiteFolder
 from recontour.service.loop.versions import add
@@ -140,6 +142,51 @@ def test_nothing_goes_that_waits_to_be_sent(
     assert files(site)
 
 
+def test_nothing_goes_that_was_not_sent_until_a_person_decides(
+    site: Site, store: Store, series: Series, tomorrow: Callable[[float], None]
+) -> None:
+    with store.begin() as session:
+        job = jobs.put(session, "send", "send draft 1 tps", series_id=series.id)
+        jobs.failed(session, job.id, Unexpected(reason="it does not answer"), again=False)
+    tomorrow(100)
+    assert delete_expired(site, store) == 0
+    assert files(site)
+    forget(site, series.patient_id)
+    assert files(site) == []
+
+
+def test_nothing_goes_while_a_person_edits(
+    site: Site, store: Store, series: Series, tomorrow: Callable[[float], None]
+) -> None:
+    with store.begin() as session:
+        session.scalars(select(Lock)).one().until = now() + 40 * DAY_S
+    tomorrow(39)
+    assert delete_expired(site, store) == 0
+    tomorrow(41)
+    assert delete_expired(site, store) == 1
+
+
+def test_who_was_killed_while_deleting_is_followed_by_another(
+    site: Site,
+    store: Store,
+    series: Series,
+    tomorrow: Callable[[float], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def killed(_place: Path) -> None:
+        raise KeyboardInterrupt
+
+    tomorrow(100)
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            delete_expired(site, store)
+    assert rows(store)["series"] == 0
+    assert files(site)
+    assert delete_expired(site, store) == 0
+    assert files(site) == []
+
+
 def test_nobody_is_forgotten_whose_slices_are_arriving(
     site: Site, store: Store, series: Series
 ) -> None:
@@ -176,6 +223,7 @@ def test_a_patient_is_forgotten_whole_except_for_the_audit_trail(
     class Corrected(list[str]):
         path = SiteFolder(site.folder).corrected("north")
 
+    Corrected.path.mkdir(parents=True)
     monkeypatch.setattr("recontour.cohort.Cohort.open", lambda _path: Corrected(["c"]))
     monkeypatch.setattr(retention, "remove", lambda path, cases: removed.append((path, cases)))
     found = forget(site, series.patient_id)

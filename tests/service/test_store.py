@@ -1,10 +1,11 @@
 """The database of a site."""
 
-from sqlalchemy import text
+import pytest
+from sqlalchemy import select, text
 
 from recontour.service import jobs
 from recontour.service.settings import Site
-from recontour.service.store import FORMAT, Format, Job, Series, Store
+from recontour.service.store import ARRIVING, FORMAT, TAKEN, Format, Job, Series, Store
 
 
 def arrived(uid: str) -> Series:
@@ -24,6 +25,22 @@ def test_a_deleted_series_number_is_not_given_to_another_patient(store: Store) -
         session.add(later)
         session.flush()
         assert later.id > number
+
+
+def test_who_only_reads_does_not_wait_for_who_writes_and_changes_nothing(store: Store) -> None:
+    with store.begin() as session:
+        session.add(arrived("1.2"))
+    with store.begin() as session:
+        session.scalars(select(Series)).one().state = TAKEN
+        session.flush()
+        with store.reading() as beside:
+            series = beside.scalars(select(Series)).one()
+            assert series.state == ARRIVING
+    assert series.uid == "1.2"  # what was read stays at hand
+    with pytest.raises(AssertionError, match="only reads"), store.reading() as session:
+        session.scalars(select(Series)).one().state = ARRIVING
+    with store.reading() as session:
+        assert session.scalars(select(Series)).one().state == TAKEN
 
 
 def test_a_database_of_the_first_format_is_brought_up_to_date(site: Site, store: Store) -> None:

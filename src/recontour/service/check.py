@@ -202,7 +202,7 @@ def _has_accounts(site: Site) -> bool:
     """Return whether anybody can log in. A site without a database is not given one."""
     if site.database is None and not SiteFolder(site.folder).database.exists():
         return False
-    with Store.of(site).begin() as session:
+    with Store.of(site).reading() as session:
         open_ones = select(func.count()).where(Account.is_closed.is_(False))
         return bool(session.scalar(open_ones.select_from(Account)))
 

@@ -6,6 +6,7 @@ approved/SERIES/NUMBER.dcm      what a person approved
 models/NAME/NAME-NUMBER.safetensors   versions of a model that the site learnt
 corrected/NAME/                 the cohort of approved cases
 acceptance/NAME-NUMBER/         the report on a candidate
+deleted/                        what is being deleted; the database no longer knows it
 site.db  lock  NAME.lock  processes.json
 """
 
@@ -65,6 +66,11 @@ class SiteFolder:
         return self._part("acceptance") / f"{name}-{number}"
 
     @property
+    def deleted(self) -> Path:
+        """Return the folder of what is being deleted."""
+        return self._part("deleted")
+
+    @property
     def database(self) -> Path:
         """Return SQLite's file."""
         return self._part("site.db")
@@ -80,7 +86,7 @@ class SiteFolder:
         return self._part("processes.json")
 
 
-PARTS = ("received", "drafts", "approved", "models", "corrected", "acceptance")
+PARTS = ("received", "drafts", "approved", "models", "corrected", "acceptance", "deleted")
 
 
 def hashed(uid: str) -> str:

@@ -133,7 +133,7 @@ def health_of(site: Site, store: Store) -> Health:
     restarts = {name: int(state["restarts"]) for name, state in processes.items()}
     running = {name: state["pid"] is not None for name, state in processes.items()}
     try:
-        with store.begin() as session:
+        with store.reading() as session:
             jobs = _jobs(session)
             series = _by_state(session)
             waiting_s = _oldest_waiting_s(session)

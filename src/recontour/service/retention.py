@@ -1,16 +1,20 @@
 """Delete what a site keeps of patients: when its days are over, or because somebody asks.
 
-Files go first, rows after them in the same transaction: whoever is killed in between finds the rows
-again, and deletes the rest. The audit trail stays, and so does what a model has learnt.
+Folders are set aside first, then the rows go in the same transaction, then what was set aside is
+deleted: whoever is killed in between finds the rest again. The audit trail stays, and so does what
+a model has learnt.
 """
 
 import logging
 import shutil
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, Select, func, select, union_all
 from sqlalchemy.orm import Session
 
 from recontour.cohort import Cohort
@@ -22,6 +26,7 @@ from recontour.service.folder import SiteFolder
 from recontour.service.loop.collect import cases_of_patient
 from recontour.service.settings import Site
 from recontour.service.store import (
+    FAILED,
     RUNNING,
     WAITING,
     Approval,
@@ -31,10 +36,12 @@ from recontour.service.store import (
     Draft,
     Edit,
     Job,
+    Lock,
     Series,
     Store,
     now,
 )
+from recontour.syncing import sync_folder
 
 DAY_S = 86_400.0
 
@@ -73,6 +80,7 @@ def forget(site: Site, patient_id: str) -> Forgotten:
         cases = _forget_cases(session, site, collected)
         approvals = _count(session, Approval.id, Approval.draft_id.in_(_drafts_of(ids)))
         _delete(session, site, found, "forget")
+    _delete_set_aside(site)
     return Forgotten(len(found), drafts, approvals, cases)
 
 
@@ -82,6 +90,7 @@ def delete_expired(site: Site, store: Store) -> int:
     The days of a series begin with the last thing that happened to it. A structure set that came
     back goes with the last CT of its study. Cases that models learn from stay.
     """
+    _delete_set_aside(site)  # by somebody who was killed
     days = {rule.name: rule.keep_days for rule in site.rules if rule.keep_days is not None}
     if not days:
         return 0
@@ -93,6 +102,7 @@ def delete_expired(site: Site, store: Store) -> int:
     for series_id in ids:
         with store.begin() as session:
             deleted += _delete_if_expired(session, site, series_id)
+        _delete_set_aside(site)
     return deleted
 
 
@@ -103,10 +113,23 @@ def _delete_if_expired(session: Session, site: Site, series_id: int) -> int:
         return 0
     together = [series, *_drawn_elsewhere(session, series)]
     last = max(_last_happened(session, one) for one in together)
-    if now() - last < rule.keep_days * DAY_S or _in_hand(session, together, (RUNNING, WAITING)):
+    if now() - last < rule.keep_days * DAY_S or _is_in_use(session, together):
         return 0
     _delete(session, site, together, f"kept {rule.keep_days:g} days")
     return len(together)
+
+
+def _is_in_use(session: Session, series: Sequence[Series]) -> bool:
+    """Return whether a job or a person has something to do with some series still.
+
+    A structure set that was not sent waits until a person sends it again, or deletes the patient.
+    """
+    if _in_hand(session, series, (RUNNING, WAITING)):
+        return True
+    ids = [one.id for one in series]
+    not_sent = select(Job.id).where(Job.series_id.in_(ids), Job.kind == "send", Job.state == FAILED)
+    edited = select(Lock.draft_id).where(Lock.draft_id.in_(_drafts_of(ids)), Lock.until > now())
+    return session.scalar(union_all(not_sent, edited).limit(1)) is not None
 
 
 def _drawn_elsewhere(session: Session, series: Series) -> Sequence[Series]:
@@ -179,27 +202,42 @@ def _forget_cases(session: Session, site: Site, collected: Sequence[Collected]) 
         return 0
     if session.scalar(select(Job.id).where(Job.kind == "learn", Job.state == RUNNING)):
         raise SettingsError(PatientInUse(kind="learn"))
-    folder = SiteFolder(site.folder)
-    for model in {one.model for one in collected}:
-        cohort = Cohort.open(folder.corrected(model))
-        cases = {one.case_id for one in collected if one.model == model}
-        left = [case for case in sorted(cases) if case in cohort]
-        if left:
-            remove(cohort.path, left)
+    cases_by_model: dict[str, set[str]] = {}
     for one in collected:
+        cases_by_model.setdefault(one.model, set()).add(one.case_id)
         session.delete(one)
-    return len({(one.model, one.case_id) for one in collected})
+    for model, cases in cases_by_model.items():
+        _remove_from(SiteFolder(site.folder).corrected(model), cases)
+    return sum(len(cases) for cases in cases_by_model.values())
+
+
+def _remove_from(path: Path, case_ids: Iterable[str]) -> None:
+    """Take cases out of a cohort, those that are there still, if it is."""
+    if not path.exists():
+        return
+    cohort = Cohort.open(path)
+    left = [case for case in sorted(case_ids) if case in cohort]
+    if left:
+        remove(path, left)
 
 
 def _delete(session: Session, site: Site, series: Sequence[Series], why: str) -> None:
-    """Delete the files of some series, then their rows and what hangs on them."""
+    """Set the files of some series aside, and delete their rows and what hangs on them."""
     folder = SiteFolder(site.folder)
     for one in series:
         for place in (folder.received(one.uid), folder.drafts(one.uid), folder.approved(one.uid)):
             if place.exists():
-                shutil.rmtree(place)
+                place.rename(folder.deleted / uuid4().hex)
+                sync_folder(place.parent)
         audit(session, Event.DELETED, "recontour", series=one, what=why)
         session.delete(one)
+
+
+def _delete_set_aside(site: Site) -> None:
+    """Delete what was set aside; several processes may do so at once."""
+    for place in SiteFolder(site.folder).deleted.iterdir():
+        with suppress(FileNotFoundError):
+            shutil.rmtree(place)
 
 
 def _drafts_of(series_ids: Sequence[int]) -> Select[int]:

@@ -33,6 +33,7 @@ FORMAT = 2
 UPGRADES = {1: ("ALTER TABLE jobs ADD COLUMN deaths INTEGER DEFAULT 0 NOT NULL",)}
 BUSY_S = 30  # how long SQLite waits for another process to finish writing
 JobKind = Literal["contour", "send", "collect", "learn"]
+READS_ALONE = "reads_alone"  # of a connection's transactions
 NUMBERED_ONCE: dict[str, Any] = {"sqlite_autoincrement": True}
 
 
@@ -331,6 +332,8 @@ class Store:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._sessions = sessionmaker(engine, expire_on_commit=False)
+        reading = engine.execution_options(**{READS_ALONE: True})
+        self._reading_sessions = sessionmaker(reading, autoflush=False)
 
     @classmethod
     def of(cls, site: Site) -> "Store":
@@ -358,6 +361,17 @@ class Store:
         with self._sessions.begin() as session:
             yield session
 
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """Give a transaction that only reads: it waits for no writer, and makes none wait.
+
+        What it read may be out of date when the block ends; nothing is ever written.
+        """
+        with self._reading_sessions() as session:
+            yield session
+            if session.new or session.dirty or session.deleted:
+                raise AssertionError("a transaction that only reads has changed something")
+
 
 def _upgrade(session: Session, known: Format) -> None:
     """Bring a database to today's format, one after the other."""
@@ -384,7 +398,8 @@ def _engine(url: str) -> Engine:
     @event.listens_for(engine, "begin")
     def _begin(connection: Any) -> None:
         # A transaction that reads first and writes later would fail beside another writer.
-        connection.execute(text("BEGIN IMMEDIATE"))
+        reads_alone = connection.get_execution_options().get(READS_ALONE, False)
+        connection.execute(text("BEGIN" if reads_alone else "BEGIN IMMEDIATE"))
 
     return engine
 

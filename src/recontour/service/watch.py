@@ -78,7 +78,7 @@ class Watcher:
 
     def look(self) -> None:
         """Judge every series that is arriving, each in a transaction of its own."""
-        with self._store.begin() as session:
+        with self._store.reading() as session:
             arriving = select(Series.id, Series.last_at).where(Series.state == ARRIVING)
             waiting = list(session.execute(arriving))
         for series_id, last_at in waiting:

@@ -86,7 +86,7 @@ def collect_approval(site: Site, store: Store, approval_id: int) -> str | None:
     Returns: the case's id; None if there is a later approval, or the patient's data has gone.
     Raises: RecontourError: the case cannot be imported.
     """
-    with store.begin() as session:
+    with store.reading() as session:
         reviewed = _approved(session, site, approval_id)
     return _collect(site, store, reviewed) if reviewed else None
 
@@ -97,7 +97,7 @@ def collect_returned(site: Site, store: Store, series_id: int) -> str | None:
     Returns: the case's id; None if nobody approved it, or its CT is unknown or was never contoured.
     Raises: RecontourError: the case cannot be imported.
     """
-    with store.begin() as session:
+    with store.reading() as session:
         reviewed = _returned(session, site, series_id)
     return _collect(site, store, reviewed) if reviewed else None
 

@@ -71,7 +71,7 @@ _approve: TypeAdapter[ApproveSent] = TypeAdapter(ApproveSent)
 
 def contours(asked: Asked) -> Response:
     """Answer with the contours of a layer, on the slices of its series' newest draft."""
-    with asked.page.store.begin() as session:
+    with asked.page.store.reading() as session:
         layer = _layer(session, asked.page.site, asked.parts["id"])
     if layer is None:
         raise RefusedError(404, NotThere())
@@ -147,7 +147,7 @@ def _plain(drawn: ByOrgan) -> dict[str, Any]:
 def working(asked: Asked) -> Response:
     """Answer with a draft's contours as they are now, with all edits."""
     page = asked.page
-    with page.store.begin() as session:
+    with page.store.reading() as session:
         draft = draft_of(session, asked.id())
         state = page.workbench.state(session, draft.id, prepared(page.site.folder, draft))
     return answered(
@@ -284,7 +284,7 @@ def approved(asked: Asked) -> Response:
     """Approve organs of a draft, as they are now."""
     page, visitor = asked.page, asked.who
     sent = _understood(_approve, asked.sent())
-    with page.store.begin() as session:
+    with page.store.reading() as session:
         draft = draft_of(session, asked.id())
     approver = Approver(visitor.name, visitor.address, sent.seconds)
     approval_id = approve(

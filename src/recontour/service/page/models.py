@@ -20,7 +20,7 @@ REPORT = "report.html"
 def listed(asked: Asked) -> Response:
     """Answer with every model of the site."""
     site = asked.page.site
-    with asked.page.store.begin() as session:
+    with asked.page.store.reading() as session:
         models = [_model(session, site, name) for name in site.models]
     return answered({"models": models})
 
@@ -65,7 +65,7 @@ def _report(site: Site, version: ModelVersion) -> str | None:
 
 def report(asked: Asked) -> Response:
     """Answer with the acceptance report on a version."""
-    with asked.page.store.begin() as session:
+    with asked.page.store.reading() as session:
         version = session.get(ModelVersion, asked.id())
     path = _report(asked.page.site, version) if version else None
     if path is None:

@@ -29,7 +29,7 @@ def series_list(asked: Asked) -> Response:
 
 def review(asked: Asked) -> Response:
     """Show one patient."""
-    with asked.page.store.begin() as session:
+    with asked.page.store.reading() as session:
         series = series_of(session, asked.id())
     return shown(asked, "review.html", series_id=series.id)
 

@@ -62,7 +62,7 @@ def listed(asked: Asked) -> Response:
             or_(*(func.lower(one).contains(words, autoescape=True) for one in columns))
         )
     wanted = wanted.order_by(Series.last_at.desc(), Series.id.desc()).limit(MOST_LISTED)
-    with asked.page.store.begin() as session:
+    with asked.page.store.reading() as session:
         found = list(session.scalars(wanted))
         about = _About.of(session, [one.id for one in found])
     return answered({"series": [about.row(one) for one in found]})
@@ -147,13 +147,14 @@ def readable_name(name: str) -> str:
 def one(asked: Asked) -> Response:
     """Answer with a series: its grid, its layers, and what to look at first."""
     page, visitor = asked.page, asked.who
-    with page.store.begin() as session:
+    with page.store.reading() as session:
         series = series_of(session, asked.id())
         drafts = drafts_of(session, series.id)
         draft = _latest(drafts)
         layers = list(_layers(session, page.site, drafts))
         to_review = _to_review(session, page.site, draft)
-        if page.once.is_first(visitor.key, "viewed", series.uid):
+    if page.once.is_first(visitor.key, "viewed", series.uid):
+        with page.store.begin() as session:
             audit(session, Event.VIEWED, visitor.name, series=series, address=visitor.address)
     return answered(
         {
@@ -278,7 +279,7 @@ def _remarks(draft: Draft) -> dict[str, str]:
 
 def volume(asked: Asked) -> Response:
     """Answer with the Hounsfield units of some slices: int16, little endian, slice by slice."""
-    with asked.page.store.begin() as session:
+    with asked.page.store.reading() as session:
         drafts = drafts_of(session, series_of(session, asked.id()).id)
     if not drafts:
         raise RefusedError(404, NotThere())

@@ -97,7 +97,7 @@ class Sessions:
         if self.settings.role_header:
             role = request.headers.get(self.settings.role_header, "")
         else:
-            with self.store.begin() as session:
+            with self.store.reading() as session:
                 account = session.get(Account, name)
                 is_closed = account is not None and account.is_closed
                 role = account.role if account else "view"
@@ -138,7 +138,7 @@ class Sessions:
         Raises: RefusedError: a wrong password, or too many of them.
         """
         self.wrong.refuse_too_many(name, address)
-        with self.store.begin() as session:
+        with self.store.reading() as session:
             stored = session.get(Account, name)
         with self._checking:  # no transaction waits for this
             is_right = accounts.is_password(stored, password)
