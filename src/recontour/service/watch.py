@@ -11,14 +11,14 @@ import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.orm import Session
 
 from recontour.dicom.received import drawn_on_series, slices_in
-from recontour.errors import DicomError
+from recontour.errors import DicomError, RecontourError
 from recontour.findings import Finding, as_json, log_finding
 from recontour.service import jobs
-from recontour.service.child import Ending, begin_child
+from recontour.service.child import Ending, begin_child, where
 from recontour.service.findings import NoRuleTakes
 from recontour.service.folder import SiteFolder
 from recontour.service.node.complete import Transfer, judge
@@ -26,6 +26,7 @@ from recontour.service.node.findings import (
     CountUnknown,
     LateSlices,
     NoScanOfStructures,
+    NotJudged,
     OtherCount,
 )
 from recontour.service.node.keeping import listed
@@ -50,8 +51,10 @@ from recontour.service.store import (
 
 LOG = logging.getLogger("recontour.watcher")
 LOOK_S = 0.5
-ASK_AGAIN_S = 15.0  # between two questions for the count of one series
-PATIENCE_S = 600.0  # with a source whose count is another, after the last image
+ASK_AGAIN_S = 15.0  # before a series that could not be judged is judged again
+PATIENCE_S = 600.0  # after the last image; then a series is incomplete, and a person may decide
+# Of series that are incomplete only because we do not know better; we may yet.
+UNDECIDED_KINDS = ("count_unknown", "not_judged")
 EXPIRY_S = 3600.0  # between two looks for data that are kept no longer
 INSTANCES = "instances"  # in the subject of a job: how many there were
 Count = Callable[[Series], int | None]
@@ -65,7 +68,8 @@ class Watcher:
         self._store = store
         self._folder = SiteFolder(site.folder)
         self._count = count or self._ask
-        self._asked_at: dict[int, float] = {}
+        self._not_before: dict[int, float] = {}  # when a series is looked at again
+        self._silent_until = 0.0  # the source does not answer; nobody waits for it again until then
 
     def run(self, ending: Ending) -> None:
         """Look again and again, and delete what has expired, until it is time to end."""
@@ -74,19 +78,35 @@ class Watcher:
             self.look()
             if now() - deleted_at > EXPIRY_S:
                 deleted_at = now()
-                delete_expired(self._site, self._store)
+                self._delete_expired()
+
+    def _delete_expired(self) -> None:
+        try:
+            delete_expired(self._site, self._store)
+        except (RecontourError, OSError) as error:  # the health page says that something is left
+            LOG.error("what has expired was not deleted: %s", where(error))
 
     def look(self) -> None:
         """Judge every series that is arriving, each in a transaction of its own."""
         with self._store.reading() as session:
-            arriving = select(Series.id, Series.last_at).where(Series.state == ARRIVING)
-            waiting = list(session.execute(arriving))
+            undecided = select(Series.id, Series.last_at).where(_undecided())
+            waiting = list(session.execute(undecided))
         for series_id, last_at in waiting:
-            if now() - last_at >= self._site.node.quiet_s:
-                self._judge(series_id)
+            is_quiet = now() - last_at >= self._site.node.quiet_s
+            if is_quiet and now() >= self._not_before.get(series_id, 0.0):
+                self._judge_or_note(series_id)
+
+    def _judge_or_note(self, series_id: int) -> None:
+        """Judge a series; an error stops this one alone, and is shown with it."""
+        try:
+            self._judge(series_id)
+        except RecontourError as error:
+            self._put_off(series_id, error.finding)
+        except Exception as error:  # a fault of recontour's own
+            LOG.error("series %d: %s", series_id, where(error))
+            self._put_off(series_id, NotJudged(reason=type(error).__name__))
 
     def _judge(self, series_id: int) -> None:
-        expected = None
         with self._store.begin() as session:
             found = self._judged(session, series_id)
             if found is None:
@@ -94,25 +114,30 @@ class Watcher:
             if not self._must_count(found):
                 self._take(session, found)
                 return
-        if self._is_asked_lately(series_id):
+        against = self._against_count(found)  # over the network, while nothing is locked
+        if against:
+            self._put_off(series_id, against)
             return
-        expected = self._count(found)  # a question over the network, while nothing is locked
         with self._store.begin() as session:
             again = self._judged(session, series_id)
-            if again is None or again.last_at != found.last_at:
-                return
-            against = self._against_count(again, expected)
-            if against is None:
+            if again and again.last_at == found.last_at:
                 self._take(session, again)
-            else:
-                again.finding = as_json(against)
-                if now() - again.last_at > PATIENCE_S and isinstance(against, OtherCount):
-                    again.state = INCOMPLETE
+
+    def _put_off(self, series_id: int, why: Finding) -> None:
+        """Look at a series again after a while; after a longer one, a person may decide, too."""
+        self._not_before[series_id] = now() + ASK_AGAIN_S
+        with self._store.begin() as session:
+            series = session.get(Series, series_id)
+            if series is None or not is_undecided(series):
+                return
+            series.finding = as_json(why)
+            if now() - series.last_at > PATIENCE_S:
+                series.state = INCOMPLETE
 
     def _judged(self, session: Session, series_id: int) -> Series | None:
         """Judge a series; return it if it is complete as far as we can see."""
         series = session.get(Series, series_id)
-        if series is None or series.state != ARRIVING:
+        if series is None or not is_undecided(series):
             return None
         kept, rivals = listed(self._folder.received(series.uid))
         quiet_for_s = now() - series.last_at
@@ -133,13 +158,6 @@ class Watcher:
     def _must_count(self, series: Series) -> bool:
         return self._site.node.query is not None and series.modality == "CT"
 
-    def _is_asked_lately(self, series_id: int) -> bool:
-        moment = now()
-        if moment - self._asked_at.get(series_id, 0.0) < ASK_AGAIN_S:
-            return True
-        self._asked_at[series_id] = moment
-        return False
-
     def _ask(self, series: Series) -> int | None:
         """Return how many images the source has; None if it does not say."""
         node = self._site.node
@@ -151,9 +169,14 @@ class Watcher:
             log_finding(LOG, logging.WARNING, error.finding)
             return None
 
-    def _against_count(self, series: Series, expected: int | None) -> Finding | None:
+    def _against_count(self, series: Series) -> Finding | None:
+        """Ask the source how many images a series has; return what speaks against its count."""
         source = self._site.node.query or ""
+        if now() < self._silent_until:
+            return CountUnknown(source=source)
+        expected = self._count(series)
         if expected is None:
+            self._silent_until = now() + ASK_AGAIN_S
             return CountUnknown(source=source)
         if expected == series.instances:
             return None
@@ -162,7 +185,7 @@ class Watcher:
     # What becomes of it
 
     def _take(self, session: Session, series: Series) -> None:
-        self._asked_at.pop(series.id, None)
+        self._not_before.pop(series.id, None)
         if series.modality == "CT":
             self._take_scan(session, series)
         else:
@@ -222,6 +245,20 @@ class Watcher:
             return
         series.state = TAKEN
         series.finding = None
+
+
+def is_undecided(series: Series) -> bool:
+    """Return whether the watcher still judges a series: see `UNDECIDED_KINDS`."""
+    if series.state == INCOMPLETE and series.finding:
+        return series.finding["kind"] in UNDECIDED_KINDS
+    return series.state == ARRIVING
+
+
+def _undecided() -> ColumnElement[bool]:
+    """Return the same as a condition."""
+    kind = Series.finding["kind"].as_string()
+    is_open = and_(Series.state == INCOMPLETE, kind.in_(UNDECIDED_KINDS))
+    return or_(Series.state == ARRIVING, is_open)
 
 
 def _leave(series: Series, why: Finding) -> None:

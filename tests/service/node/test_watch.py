@@ -8,11 +8,23 @@ from sqlalchemy import select
 from tests.service.node.peers import image, images, saved, structures
 
 from recontour.dicom.received import read_received
+from recontour.findings import as_json
 from recontour.service import watch
 from recontour.service.folder import SiteFolder
+from recontour.service.node import keeping
 from recontour.service.node.arrivals import Call, Ledger
+from recontour.service.node.findings import CountUnknown, NotJudged
 from recontour.service.settings import Condition, Destination, Rule, Site, When
-from recontour.service.store import INCOMPLETE, TAKEN, UNMATCHED, Job, Series, Store
+from recontour.service.store import (
+    ARRIVING,
+    INCOMPLETE,
+    TAKEN,
+    UNMATCHED,
+    Job,
+    Series,
+    Store,
+    now,
+)
 from recontour.service.watch import Watcher
 
 UID = "1.2.826.1"
@@ -171,7 +183,63 @@ def test_a_series_that_stays_short_is_incomplete(
     assert (only(store, Series).state, kind(store)) == (INCOMPLETE, "other_count")
 
 
-def test_an_archive_that_is_asked_lately_is_not_asked_again(
+def test_a_series_whose_archive_is_silent_is_incomplete_until_it_answers(
+    asking: Site, store: Store, arrive: Arrive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "PATIENCE_S", 0)
+    monkeypatch.setattr(watch, "ASK_AGAIN_S", 0)
+    answers: list[int | None] = [None, None, 2]
+    watcher = Watcher(asking, store, lambda _series: answers.pop(0))
+    arrive(images(UID, 2))
+    for _ in range(2):
+        watcher.look()
+        assert (only(store, Series).state, kind(store)) == (INCOMPLETE, "count_unknown")
+    watcher.look()
+    assert (only(store, Series).state, kind(store)) == (TAKEN, None)
+
+
+def test_a_silent_archive_is_waited_for_once_in_a_look(
+    asking: Site, store: Store, arrive: Arrive
+) -> None:
+    asked = []
+    watcher = Watcher(asking, store, lambda series: asked.append(series.uid))
+    for number in range(3):
+        arrive(images(f"{UID}.{number}", 2))
+    watcher.look()
+    assert len(asked) == 1
+    with store.begin() as session:
+        findings = list(session.scalars(select(Series.finding)))
+    assert findings == [as_json(CountUnknown(source="archive"))] * 3
+
+
+def test_an_error_at_one_series_does_not_stop_the_others(
+    site: Site, store: Store, arrive: Arrive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = keeping.listed
+
+    def failing(folder: Path) -> Any:
+        if folder == SiteFolder(site.folder).received(f"{UID}.0"):
+            raise RuntimeError("Doe^Jane")
+        return whole(folder)
+
+    monkeypatch.setattr(watch, "listed", failing)
+    for number in range(2):
+        arrive(images(f"{UID}.{number}", 2))
+    watcher = Watcher(site, store)
+    watcher.look()
+    with store.begin() as session:
+        first, second = session.scalars(select(Series).order_by(Series.id))
+    assert (first.state, second.state) == (ARRIVING, TAKEN)
+    assert first.finding == as_json(NotJudged(reason="RuntimeError"))
+    monkeypatch.setattr(watch, "listed", whole)
+    watcher.look()  # too early
+    assert len(jobs(store)) == 1
+    monkeypatch.setattr(watch, "now", lambda: now() + watch.ASK_AGAIN_S)
+    watcher.look()
+    assert len(jobs(store)) == 2
+
+
+def test_an_archive_that_was_asked_recently_is_not_asked_again(
     asking: Site, store: Store, arrive: Arrive
 ) -> None:
     asked = []

@@ -211,6 +211,19 @@ class CountUnknown(Finding):
 
 
 @finding
+class NotJudged(Finding):
+    """An error of recontour's own kept the watcher from judging a series. reason: its kind."""
+
+    reason: FitToStore[str]
+
+    def sentence(self) -> str:
+        return f"whether this series is whole could not be told ({self.reason})"
+
+    def remedy(self) -> str:
+        return "it is tried again; the log says where, please report it"
+
+
+@finding
 class LateSlices(Finding):
     """Images came after a series was taken to be complete. It is contoured again."""
 
