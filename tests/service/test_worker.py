@@ -79,7 +79,8 @@ def test_a_draft_is_what_contour_writes_and_is_to_be_sent(
         send = session.scalars(select(Job).where(Job.kind == "send")).one()
         drawn = session.scalars(select(Audited).where(Audited.event == "drawn")).one()
     assert states(store, "contour") == [DONE]
-    assert send.subject == {"file": f"{draft.folder}/RS.dcm", "destination": "tps"}
+    expected = {"file": f"{draft.folder}/RS.dcm", "destination": "tps", jobs.DRAFT: draft.id}
+    assert send.subject == expected
     assert drawn.patient_id == series.patient_id
     assert drawn.what == "north version 0"
     written = site.folder / draft.folder / "RS.dcm"

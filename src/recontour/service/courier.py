@@ -12,25 +12,38 @@ import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
 from recontour.dicom.received import Received, read_received
 from recontour.dicom.requests import Commitment, new_transaction
 from recontour.errors import DicomError, RecontourError
 from recontour.findings import Finding, log_finding
 from recontour.service import jobs
-from recontour.service.audit import SERIOUS, SUCCESS, Event, audit
+from recontour.service.audit import MINOR, SERIOUS, SUCCESS, Event, audit
 from recontour.service.child import Ending, begin_child
-from recontour.service.jobs import Claimed
+from recontour.service.jobs import DRAFT, Claimed
 from recontour.service.node.commitment import STORED, TRANSACTIONS, without_answer
 from recontour.service.node.findings import (
     NothingToSend,
     NotYetCommitted,
+    OutdatedNotSent,
     UnknownDestination,
     WillNotKeep,
 )
 from recontour.service.node.mended import mend_pynetdicom
 from recontour.service.node.send import NotSentError, ask_commitment, store
 from recontour.service.settings import Destination, Site
-from recontour.service.store import RUNNING, Job, Series, Store
+from recontour.service.store import (
+    ARRIVING,
+    INCOMPLETE,
+    RUNNING,
+    UNMATCHED,
+    Draft,
+    Job,
+    Series,
+    Store,
+)
 
 LOG = logging.getLogger("recontour.courier")
 AT_ONCE = 4  # a destination that does not answer must not hold up the others
@@ -71,11 +84,38 @@ class Courier:
     def do(self, job: Claimed) -> None:
         """Do a job, and note what came of it."""
         try:
-            self._send(job)
+            if self._is_still_right(job):
+                self._send(job)
         except NotSentError as error:
             self._note_failure(job, error.finding, may_pass=error.may_pass)
         except RecontourError as error:
             self._note_failure(job, error.finding, may_pass=False)
+
+    def _is_still_right(self, job: Claimed) -> bool:
+        """Return whether a file is to go now; note it if not.
+
+        A draft of fewer slices must not arrive beside the one of all of them. What a person
+        approved always goes.
+        """
+        if DRAFT not in job.subject or STORED in job.subject:
+            return True
+        with self._store.begin() as session:
+            draft = session.get(Draft, job.subject[DRAFT])
+            if draft is None:  # its patient's data has been deleted meanwhile
+                return True
+            series = session.get_one(Series, draft.series_id)
+            if series.state in (ARRIVING, INCOMPLETE):
+                jobs.postpone(session, job.id)
+                return False
+            if not _is_outdated(session, draft, series):
+                return True
+            destination = job.subject["destination"]
+            outdated = OutdatedNotSent(destination=destination)
+            jobs.withdraw(session, job.id, outdated)
+            what = f"{destination}: withdrawn"
+            audit(session, Event.SENT, "recontour", series=series, what=what, outcome=MINOR)
+        log_finding(LOG, logging.WARNING, outdated)
+        return False
 
     def _send(self, job: Claimed) -> None:
         """Send a file, and have its destination commit to it if the site wants that.
@@ -174,6 +214,14 @@ class Courier:
                 )
         if not is_quiet:
             log_finding(LOG, logging.WARNING, finding)
+
+
+def _is_outdated(session: Session, draft: Draft, series: Series) -> bool:
+    """Return whether more slices or a newer draft came, or no rule takes the series any more."""
+    if draft.generation < series.generation or series.state == UNMATCHED:
+        return True
+    newer = select(Draft.id).where(Draft.series_id == series.id, Draft.id > draft.id)
+    return session.scalar(newer.limit(1)) is not None
 
 
 def _read(path: Path) -> Received:

@@ -28,7 +28,18 @@ from recontour.service.findings import (
 )
 from recontour.service.folder import SiteFolder
 from recontour.service.settings import GIB, Site
-from recontour.service.store import DONE, FAILED, RUNNING, WAITING, Job, JobKind, Series, Store, now
+from recontour.service.store import (
+    DONE,
+    FAILED,
+    RUNNING,
+    WAITING,
+    WITHDRAWN,
+    Job,
+    JobKind,
+    Series,
+    Store,
+    now,
+)
 
 LATE_S = 900.0  # a job that could be done, and waits for longer, is late
 MOST_DEATHS = 3  # of a process in a row
@@ -204,7 +215,7 @@ def _jobs(session: Session) -> dict[tuple[str, str], int]:
     counted = {(kind, state): 0 for kind in KINDS for state in STATES}
     counts = select(Job.kind, Job.state, func.count()).group_by(Job.kind, Job.state)
     for kind, state, count in session.execute(counts):
-        if state != DONE:
+        if state in STATES:
             counted[kind, state] = count
     return counted
 
@@ -235,7 +246,7 @@ def _answer(session: Session, destination: str) -> bool | None:
         .where(
             Job.kind == "send",
             Job.attempts > 0,
-            Job.state != RUNNING,
+            Job.state.not_in((RUNNING, WITHDRAWN)),
             Job.subject["destination"].as_string() == destination,
         )
         .order_by(Job.began_at.desc())

@@ -13,10 +13,11 @@ from sqlalchemy.orm import Session
 
 from recontour.findings import Finding, as_json
 from recontour.service.findings import KeptDying
-from recontour.service.store import DONE, FAILED, RUNNING, WAITING, Job, JobKind, now
+from recontour.service.store import DONE, FAILED, RUNNING, WAITING, WITHDRAWN, Job, JobKind, now
 
 # Seconds before another try, for a day; after the last one the job fails.
 WAITS_S = (5, 15, 60, 300, 900, *(3600,) * 24)
+DRAFT = "draft"  # in the subject of a `send` job: the id of the draft, unless it was approved
 MOST_DEATHS = 5  # of processes at one job, which may be what kills them
 
 
@@ -75,6 +76,15 @@ def done(session: Session, job_id: int) -> None:
     job.state = DONE
     job.ended_at = now()
     job.finding = None
+    job.holder = None
+
+
+def withdraw(session: Session, job_id: int, why: Finding) -> None:
+    """Note that a job is not to be done any more, and why."""
+    job = session.get_one(Job, job_id)
+    job.state = WITHDRAWN
+    job.ended_at = now()
+    job.finding = as_json(why)
     job.holder = None
 
 

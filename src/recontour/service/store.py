@@ -314,6 +314,8 @@ WAITING = "waiting"
 RUNNING = "running"
 DONE = "done"
 FAILED = "failed"  # for good, until a person tries it again
+WITHDRAWN = "withdrawn"  # for good: what it was to do is no longer right
+OVER = (DONE, WITHDRAWN)
 
 
 class Store:

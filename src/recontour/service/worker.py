@@ -7,11 +7,11 @@ folder there after a kill uses it as it is, so that a draft keeps its SOP Instan
 import json
 import logging
 import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from recontour.assess.caveats import patient_key
 from recontour.contouring.contourer import Contourer
@@ -32,7 +32,7 @@ from recontour.service.audit import Event, audit
 from recontour.service.child import Ending, begin_child, where
 from recontour.service.findings import ChangedModel, RuleGone
 from recontour.service.folder import SiteFolder
-from recontour.service.jobs import Claimed
+from recontour.service.jobs import DRAFT, Claimed
 from recontour.service.loop.versions import called, file_of, in_use, sha256_of_file
 from recontour.service.review.prepared import prepare
 from recontour.service.settings import Rule, Site
@@ -204,11 +204,11 @@ class Worker:
             if series.generation > ordered.generation:
                 # Slices came meanwhile; a later job draws all of them.
                 jobs.done(session, ordered.job_id)
-                shutil.rmtree(place)
+                self._set_aside(place)
                 return
             if not _may_be_drawn(series, ordered.anyway):
                 jobs.postpone(session, ordered.job_id)
-                shutil.rmtree(place)
+                self._set_aside(place)
                 return
             draft = Draft(
                 series_id=series.id,
@@ -222,11 +222,19 @@ class Worker:
             session.flush()
             version = session.get_one(ModelVersion, draft.model_id)
             for destination in ordered.rule.destinations:
-                subject = {"file": str(relative / STRUCTURES), "destination": destination}
+                subject = {
+                    "file": str(relative / STRUCTURES),
+                    "destination": destination,
+                    DRAFT: draft.id,
+                }
                 key = f"send draft {draft.id} {destination}"
                 jobs.put(session, "send", key, subject, series_id=series.id)
             audit(session, Event.DRAWN, "recontour", series=series, what=called(version))
             jobs.done(session, ordered.job_id)
+
+    def _set_aside(self, place: Path) -> None:
+        """Take a draft away before its job may be done again; the watcher deletes it later."""
+        place.rename(self._folder.deleted / uuid4().hex)
 
 
 def _may_be_drawn(series: Series, anyway: bool) -> bool:

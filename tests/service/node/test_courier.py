@@ -8,14 +8,31 @@ from pynetdicom import AE, build_role
 from pynetdicom.events import Event
 from pynetdicom.sop_class import StorageCommitmentPushModel  # type: ignore[attr-defined]
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 from tests.service.node.peers import HERE, Taker, free_port, saved, structures, taking
 
 from recontour.service import jobs
 from recontour.service.courier import Courier
+from recontour.service.loop.versions import add
 from recontour.service.node import send
 from recontour.service.node.receive import Receiver
 from recontour.service.settings import Destination, Site
-from recontour.service.store import DONE, FAILED, WAITING, Audited, Job, Store
+from recontour.service.store import (
+    ARRIVING,
+    DONE,
+    FAILED,
+    INCOMPLETE,
+    TAKEN,
+    UNMATCHED,
+    WAITING,
+    WITHDRAWN,
+    Audited,
+    Draft,
+    Job,
+    ModelVersion,
+    Series,
+    Store,
+)
 
 FILE = "drafts/1/1/RS.dcm"
 
@@ -71,6 +88,87 @@ def test_a_destination_that_is_away_is_tried_again(
     with taking(archive):
         courier.do_all()
     assert (job(store).state, archive.taken) == (DONE, ["1.9.1"])
+
+
+@pytest.fixture
+def drafted(sending: Site, store: Store) -> Site:
+    """The file is a draft's, of a series that a rule took."""
+    with store.begin() as session:
+        series = Series(uid="1.2", modality="CT", first_at=0.0, last_at=0.0, state=TAKEN)
+        session.add(series)
+        session.flush()
+        draft = add_draft(session, series)
+        job = session.scalars(select(Job)).one()
+        job.series_id = series.id
+        job.subject = {**job.subject, jobs.DRAFT: draft.id}
+    return sending
+
+
+def add_draft(session: Session, series: Series) -> Draft:
+    version = in_use_or_new(session)
+    draft = Draft(
+        series_id=series.id,
+        generation=series.generation,
+        rule="all",
+        model_id=version.id,
+        folder="x",
+        sop_instance_uid="1.9.1",
+        made_at=0.0,
+    )
+    session.add(draft)
+    session.flush()
+    return draft
+
+
+def in_use_or_new(session: Session) -> ModelVersion:
+    known = session.scalar(select(ModelVersion))
+    return known or add(session, "north", file="x", sha256="x", state="in use")
+
+
+def more_slices(session: Session, series: Series) -> None:
+    series.generation += 1
+
+
+def newer_contours(session: Session, series: Series) -> None:
+    add_draft(session, series)
+
+
+def no_rule(_session: Session, series: Series) -> None:
+    series.state = UNMATCHED
+
+
+@pytest.mark.parametrize("happens", [more_slices, newer_contours, no_rule])
+def test_a_draft_that_is_outdated_before_it_is_taken_is_not_sent(
+    drafted: Site, store: Store, archive: Taker, happens: Callable[[Session, Series], None]
+) -> None:
+    courier = Courier(drafted, store)
+    courier.do_all()  # the archive is away
+    with store.begin() as session:
+        happens(session, session.scalars(select(Series)).one())
+    due_now(store)
+    with taking(archive):
+        courier.do_all()
+    assert archive.taken == []
+    assert (job(store).state, kind(store)) == (WITHDRAWN, "outdated_not_sent")
+    with store.begin() as session:
+        events = [(one.what, one.outcome) for one in session.scalars(select(Audited))]
+    assert events[-1] == ("archive: withdrawn", 4)
+
+
+@pytest.mark.parametrize("state", [ARRIVING, INCOMPLETE])
+def test_a_draft_waits_while_more_slices_may_come(
+    drafted: Site, store: Store, archive: Taker, state: str
+) -> None:
+    with store.begin() as session:
+        session.scalars(select(Series)).one().state = state
+    with taking(archive):
+        Courier(drafted, store).do_all()
+        assert (archive.taken, job(store).state) == ([], WAITING)
+        with store.begin() as session:
+            session.scalars(select(Series)).one().state = TAKEN
+        due_now(store)
+        Courier(drafted, store).do_all()
+    assert (archive.taken, job(store).state) == (["1.9.1"], DONE)
 
 
 @pytest.mark.parametrize(

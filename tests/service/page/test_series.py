@@ -10,6 +10,7 @@ from tests.service.page.site_with_a_draft import GRID, small_case
 from recontour.findings import Unexpected, as_json
 from recontour.geometry import Contour, rasterise
 from recontour.service import jobs
+from recontour.service.node.findings import OutdatedNotSent
 from recontour.service.review.planes import from_plain
 from recontour.service.store import (
     ARRIVING,
@@ -106,6 +107,16 @@ def test_a_job_that_failed_is_put_back_and_a_series_contoured_again(served: Serv
     with served.store.begin() as session:
         session.get_one(Series, 1).state = ARRIVING
     assert editor.post("/api/series/1/contour").status_code == 409
+
+
+def test_a_reviewer_is_told_that_earlier_contours_were_not_sent(served: Served) -> None:
+    (viewer,) = served.browsers("viewer")
+    with served.store.begin() as session:
+        job = jobs.put(session, "send", "send draft 1 tps", series_id=1)
+        jobs.withdraw(session, job.id, OutdatedNotSent(destination="tps"))
+    (told,) = viewer.get("/api/series/1").json()["findings"]
+    assert "earlier contours were not sent to tps" in told
+    assert row(viewer)["jobs"] == []
 
 
 def test_a_training_is_tried_again_by_whoever_may_ask_for_one(served: Served) -> None:

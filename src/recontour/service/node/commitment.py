@@ -14,7 +14,7 @@ from recontour.dicom.requests import Commitment
 from recontour.findings import as_json
 from recontour.service import jobs
 from recontour.service.node.findings import WillNotKeep
-from recontour.service.store import DONE, WAITING, Job
+from recontour.service.store import OVER, WAITING, Job
 
 STORED = "stored"  # in the subject of a job: the SOP Instance UID that the destination took
 TRANSACTIONS = "transactions"  # UIDs of the requests
@@ -22,7 +22,7 @@ TRANSACTIONS = "transactions"  # UIDs of the requests
 
 def note_report(session: Session, report: Commitment) -> None:
     """Note what a destination says of a request. What nobody asked for is passed over."""
-    open_jobs = select(Job).where(Job.kind == "send", Job.state != DONE)
+    open_jobs = select(Job).where(Job.kind == "send", Job.state.not_in(OVER))
     for job in session.scalars(open_jobs):
         if report.transaction in job.subject.get(TRANSACTIONS, ()):
             _note(session, job, report)

@@ -246,6 +246,19 @@ class NoScanOfStructures(Finding):
 
 
 @finding
+class OutdatedNotSent(Finding):
+    """A draft waited to be sent until it was outdated."""
+
+    destination: FitToStore[str]
+
+    def sentence(self) -> str:
+        return (
+            f"earlier contours were not sent to {self.destination}: before it took them, images or "
+            "newer contours came"
+        )
+
+
+@finding
 class UnknownDestination(Finding):
     """A destination that the site file does not have any more."""
 

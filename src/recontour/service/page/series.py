@@ -31,8 +31,10 @@ from recontour.service.store import (
     ARRIVING,
     DONE,
     FAILED,
+    OVER,
     TAKEN,
     WAITING,
+    WITHDRAWN,
     Approval,
     Draft,
     Job,
@@ -99,7 +101,7 @@ class _About:
             "slices": series.instances,
             "state": state,
             "words": words,
-            "jobs": [_job(job) for job in self.jobs[series.id] if job.state != DONE],
+            "jobs": [_job(job) for job in self.jobs[series.id] if job.state not in OVER],
             **_of_draft(draft),
             **_of_approval(approval),
         }
@@ -153,6 +155,7 @@ def one(asked: Asked) -> Response:
         draft = _latest(drafts)
         layers = list(_layers(session, page.site, drafts))
         to_review = _to_review(session, page.site, draft)
+        doubts = _doubts(session, series, draft)
     if page.once.is_first(visitor.key, "viewed", series.uid):
         with page.store.begin() as session:
             audit(session, Event.VIEWED, visitor.name, series=series, address=visitor.address)
@@ -161,7 +164,7 @@ def one(asked: Asked) -> Response:
             **_named(series),
             **to_review,
             "layers": layers,
-            "findings": _doubts(series, draft),
+            "findings": doubts,
             "may": {"edit": asked.may("edit"), "approve": asked.may("approve")},
             "me": visitor.name,
         }
@@ -191,11 +194,16 @@ def _to_review(session: Session, site: Site, draft: Draft | None) -> dict[str, A
     }
 
 
-def _doubts(series: Series, draft: Draft | None) -> list[str]:
-    """Return what a reviewer must know: of the series, such as late slices, then of the draft."""
+def _doubts(session: Session, series: Series, draft: Draft | None) -> list[str]:
+    """Return what a reviewer must know.
+
+    Of the series, such as late slices; of earlier drafts that were not sent; of the newest draft.
+    """
     of_series = [series.finding] if series.finding else []
+    withdrawn = select(Job).where(Job.series_id == series.id, Job.state == WITHDRAWN)
+    of_jobs = [job.finding for job in session.scalars(withdrawn.order_by(Job.id))]
     of_draft = draft.findings if draft else []
-    return [message_of(found) for found in (*of_series, *of_draft)]
+    return [message_of(found) for found in (*of_series, *of_jobs, *of_draft)]
 
 
 def series_of(session: Session, series_id: int) -> Series:
