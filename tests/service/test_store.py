@@ -5,7 +5,7 @@ from sqlalchemy import select, text
 
 from recontour.service import jobs
 from recontour.service.settings import Site
-from recontour.service.store import ARRIVING, FORMAT, TAKEN, Format, Job, Series, Store
+from recontour.service.store import ARRIVING, FORMAT, TAKEN, Edit, Format, Job, Series, Store
 
 
 def arrived(uid: str) -> Series:
@@ -47,8 +47,10 @@ def test_a_database_of_the_first_format_is_brought_up_to_date(site: Site, store:
     with store.begin() as session:
         job_id = jobs.put(session, "send", "send 1").id
         session.execute(text("ALTER TABLE jobs DROP COLUMN deaths"))
+        session.execute(text("ALTER TABLE edits DROP COLUMN request"))
         session.execute(text("UPDATE format SET version = 1"))
     store = Store.of(site)
     with store.begin() as session:
         assert session.get_one(Job, job_id).deaths == 0
+        assert list(session.scalars(select(Edit.request))) == []
         assert [one.version for one in session.query(Format)] == [FORMAT]

@@ -28,9 +28,12 @@ from recontour.service.findings import NewerSite
 from recontour.service.folder import SiteFolder
 from recontour.service.settings import Site
 
-FORMAT = 2
+FORMAT = 3
 # By format: what makes a database of it one of the next format.
-UPGRADES = {1: ("ALTER TABLE jobs ADD COLUMN deaths INTEGER DEFAULT 0 NOT NULL",)}
+UPGRADES = {
+    1: ("ALTER TABLE jobs ADD COLUMN deaths INTEGER DEFAULT 0 NOT NULL",),
+    2: ("ALTER TABLE edits ADD COLUMN request VARCHAR(64) DEFAULT '' NOT NULL",),
+}
 BUSY_S = 30  # how long SQLite waits for another process to finish writing
 JobKind = Literal["contour", "send", "collect", "learn"]
 READS_ALONE = "reads_alone"  # of a connection's transactions
@@ -187,6 +190,7 @@ class Edit(Table):
 
     before, after: the contours of each slice that it changed, by slice, as the page gets them.
     is_undone: an undone edit stays until the next stroke, so that it can be done again.
+    request: the id of the request that drew it, undid it or did it again last.
     """
 
     __tablename__ = "edits"
@@ -200,6 +204,7 @@ class Edit(Table):
     before: Mapped[dict[str, Any]]
     after: Mapped[dict[str, Any]]
     is_undone: Mapped[bool] = mapped_column(default=False)
+    request: Mapped[str] = mapped_column(String(64), default="", server_default="")
     __table_args__ = (Index("edits_in_order", "draft_id", "number", unique=True), NUMBERED_ONCE)
 
 

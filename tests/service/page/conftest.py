@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -74,6 +75,17 @@ class Browser:
         headers = {"x-csrf-token": self.csrf} | self.headers
         return self.client.post(path, json=sent or {}, headers=headers, **more)
 
+    def change(self, path: str, revision: int, **sent: Any) -> httpx.Response:
+        """Ask to change draft 1, as the page does."""
+        meant = {"draft_uid": self.draft_uid(), "revision": revision}
+        if path != "approve":
+            meant["request"] = uuid4().hex
+        return self.post(f"/api/drafts/1/{path}", meant | sent)
+
+    def draft_uid(self) -> str:
+        uid: str = self.get("/api/series/1").json()["draft_uid"]
+        return uid
+
     def log_in(self, name: str, password: str | None = None) -> httpx.Response:
         form = TOKEN.search(self.get("/login").text)
         assert form is not None
@@ -91,8 +103,7 @@ class Browser:
 
     def dab(self, revision: int = 0, x_mm: float = 22.0) -> httpx.Response:
         brush = {"kind": "brush", "add": True, "slice": 2, "radius_mm": 4, "path_mm": [[x_mm, 0]]}
-        sent = {"organ": "Brainstem", "revision": revision, "op": brush}
-        return self.post("/api/drafts/1/edits", sent)
+        return self.change("edits", revision, organ="Brainstem", op=brush)
 
 
 @dataclass(slots=True)

@@ -135,6 +135,6 @@ def test_what_is_not_there_is_not_found(served: Served, number: str) -> None:
                  f"/api/layers/draft-{number}/contours", f"/acceptance/{number}/report.html",
                  f"/api/series/{number}/volume"):  # fmt: skip
         assert boss.get(path).status_code == 404, path
-    for path in (f"/api/drafts/{number}/undo", f"/api/jobs/{number}/again",
+    for path in (f"/api/drafts/{number}/lock", f"/api/jobs/{number}/again",
                  f"/api/series/{number}/contour"):  # fmt: skip
         assert boss.post(path).status_code == 404, path

@@ -20,6 +20,7 @@ from recontour.service.store import (
     Approval,
     Audited,
     Draft,
+    Edit,
     Job,
     Series,
     now,
@@ -170,8 +171,8 @@ def test_a_correction_is_approved_and_shown_as_a_layer(served: Served) -> None:
     assert doctor.dab().json()["revision"] == 1
     working = viewer.get("/api/drafts/1/working").json()
     assert (working["edited"], working["can_undo"]) == (["Brainstem"], True)
-    sent = {"revision": 1, "organs": ["Brainstem", "Lens_L", "Lens_R"], "seconds": 9.5}
-    answer = doctor.post("/api/drafts/1/approve", sent)
+    organs = ["Brainstem", "Lens_L", "Lens_R"]
+    answer = doctor.change("approve", 1, organs=organs, seconds=9.5)
     assert answer.json() == {"approval_id": 1, "layer": "approved-1"}
     approved, draft = viewer.get("/api/series/1").json()["layers"]
     assert (approved["id"], draft["id"]) == ("approved-1", "draft-1")
@@ -190,13 +191,13 @@ def test_copying_a_layer_brings_the_draft_back(served: Served) -> None:
     before = doctor.get("/api/drafts/1/working").json()["contours"]
     doctor.dab()
     copy = {"kind": "copy", "layer": "draft-1", "slices": None}
-    sent = {"organ": "Brainstem", "revision": 1, "op": copy}
-    assert list(doctor.post("/api/drafts/1/edits", sent).json()["changed"]["Brainstem"]) == ["2"]
+    answer = doctor.change("edits", 1, organ="Brainstem", op=copy)
+    assert list(answer.json()["changed"]["Brainstem"]) == ["2"]
     working = doctor.get("/api/drafts/1/working").json()
     assert (working["contours"], working["edited"]) == (before, [])
     for layer in ("draft-2", "approved-1", "draft-x", "x", "draft-"):
-        sent["op"], sent["revision"] = copy | {"layer": layer}, 2
-        assert doctor.post("/api/drafts/1/edits", sent).status_code == 404
+        other = copy | {"layer": layer}
+        assert doctor.change("edits", 2, organ="Brainstem", op=other).status_code == 404
 
 
 def test_two_people_at_one_draft_see_each_other_s_lock(served: Served) -> None:
@@ -205,7 +206,7 @@ def test_two_people_at_one_draft_see_each_other_s_lock(served: Served) -> None:
     assert doctor.dab().status_code == 200
     lock = editor.get("/api/series/1").json()["lock"]
     assert (lock["who"], lock["until"] > now()) == ("doctor", True)
-    for answer in (editor.dab(1), editor.post("/api/drafts/1/undo", {"revision": 1}),
+    for answer in (editor.dab(1), editor.change("undo", 1),
                    editor.post("/api/drafts/1/lock")):  # fmt: skip
         assert answer.status_code == 409
         assert answer.json()["error"].startswith("doctor is editing this draft")
@@ -213,8 +214,44 @@ def test_two_people_at_one_draft_see_each_other_s_lock(served: Served) -> None:
     assert doctor.post("/api/drafts/1/unlock").json() == {"lock": None}
     assert editor.post("/api/drafts/1/lock").json()["lock"]["who"] == "editor"
     assert editor.dab(0).status_code == 409  # an old page
-    assert editor.post("/api/drafts/1/undo", {"revision": 0}).status_code == 409
+    assert editor.change("undo", 0).status_code == 409
     assert editor.dab(1, x_mm=25.0).json()["revision"] == 2
+
+
+def test_an_old_window_does_not_change_another_draft_of_the_same_number(served: Served) -> None:
+    (doctor,) = served.browsers("doctor")
+    assert doctor.dab().status_code == 200
+    with served.store.begin() as session:
+        session.get_one(Draft, 1).sop_instance_uid += ".1"
+    old = {"draft_uid": "1.2.3"}
+    brush = {"kind": "delete", "slice": 2, "where": "here"}
+    for path, sent in (
+        ("edits", {"organ": "Brainstem", "op": brush}),
+        ("undo", {}),
+        ("redo", {}),
+        ("approve", {"organs": ["Brainstem"]}),
+    ):
+        answer = doctor.change(path, 1, **(sent | old))
+        assert answer.status_code == 409
+        assert "of another draft" in answer.json()["error"]
+
+
+def test_a_request_that_comes_twice_is_done_once(served: Served) -> None:
+    (doctor,) = served.browsers("doctor")
+    brush = {"kind": "brush", "add": True, "slice": 2, "radius_mm": 4, "path_mm": [[22.0, 0]]}
+    stroke = {"organ": "Brainstem", "op": brush, "request": "first-stroke"}
+    drawn = doctor.change("edits", 0, **stroke)
+    assert doctor.change("edits", 0, **stroke).json() == drawn.json()
+    undone = doctor.change("undo", 1, request="take-it-back")
+    assert doctor.change("undo", 1, request="take-it-back").json() == undone.json()
+    assert undone.json()["can_redo"]
+    redone = doctor.change("redo", 0, request="do-it-again")
+    assert doctor.change("redo", 0, request="do-it-again").json() == redone.json()
+    with served.store.begin() as session:
+        assert session.query(Edit).count() == 1
+    doctor.dab(1, x_mm=25.0)
+    late = doctor.change("redo", 0, request="do-it-again")  # what it shows is no longer so
+    assert late.status_code == 409
 
 
 def test_an_audit_trail_names_each_event_once_in_a_session(served: Served) -> None:
@@ -222,7 +259,7 @@ def test_an_audit_trail_names_each_event_once_in_a_session(served: Served) -> No
     for revision in range(3):
         doctor.get("/api/series/1")
         doctor.dab(revision, x_mm=22.0 + revision)
-    doctor.post("/api/drafts/1/approve", {"revision": 3, "organs": ["Brainstem"]})
+    doctor.change("approve", 3, organs=["Brainstem"])
     with served.store.begin() as session:
         events = [
             (one.event, one.action, one.who, one.patient_id) for one in session.query(Audited)

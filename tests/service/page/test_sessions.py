@@ -157,7 +157,7 @@ def test_a_proxy_on_this_machine_says_who_asks_and_nobody_else_does(served: Serv
     browser.headers = said
     browser.open()
     assert browser.dab().status_code == 200
-    assert browser.post("/api/drafts/1/approve", {"revision": 1, "organs": []}).status_code == 403
+    assert browser.change("approve", 1, organs=[]).status_code == 403
     with served.store.begin() as session:
         (event,) = session.query(Audited).filter_by(event="changed")
         assert (event.who, event.address) == ("anna", "192.0.2.7")

@@ -4,13 +4,15 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
+from sqlalchemy.orm import Session
 from tests.service.page.site_with_a_draft import add_small_draft, write_site
 
 from recontour.service.review.operations import operations
 from recontour.service.review.prepared import Prepared, prepared
-from recontour.service.review.working import Change, State, Workbench, revision
+from recontour.service.review.working import Change, State, Step, Workbench, revision
 from recontour.service.settings import Site, read_site
 from recontour.service.store import Draft, Store
 
@@ -38,8 +40,8 @@ class Desk:
         draft, shown = self.draft, self.shown
         asked = operations.validate_python(operation)
         with self.store.begin() as session:
-            seen = revision(session, self.draft_id) if at_revision is None else at_revision
-            return self.workbench.edit(session, draft, shown, self.who, organ, seen, asked)
+            step = self.step(session, at_revision)
+            return self.workbench.edit(session, draft, shown, step, organ, asked)
 
     def dab(self, x_mm: float = 20.0, organ: str = "Brainstem") -> Change:
         return self.edit(
@@ -48,13 +50,15 @@ class Desk:
 
     def undo(self) -> Change:
         with self.store.begin() as session:
-            seen = revision(session, self.draft_id)
-            return self.workbench.undo(session, self.draft_id, self.who, seen)
+            return self.workbench.undo(session, self.draft_id, self.step(session))
 
     def redo(self) -> Change:
         with self.store.begin() as session:
-            seen = revision(session, self.draft_id)
-            return self.workbench.redo(session, self.draft_id, self.who, seen)
+            return self.workbench.redo(session, self.draft_id, self.step(session))
+
+    def step(self, session: Session, at_revision: int | None = None) -> Step:
+        seen = revision(session, self.draft_id) if at_revision is None else at_revision
+        return Step(self.who, seen, uuid4().hex)
 
     def state(self, workbench: Workbench | None = None) -> State:
         shown = self.shown

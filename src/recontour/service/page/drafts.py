@@ -19,17 +19,19 @@ from recontour.service.page.refusals import RefusedError
 from recontour.service.page.series import drafts_of
 from recontour.service.review import locks
 from recontour.service.review.approve import Approver, approve, by_organ, names_of, template_of
-from recontour.service.review.conflicts import UnknownPartError
-from recontour.service.review.findings import LayerNotThere
+from recontour.service.review.conflicts import ConflictError, UnknownPartError
+from recontour.service.review.findings import LayerNotThere, OtherDraft
 from recontour.service.review.operations import Copy, Operation
 from recontour.service.review.planes import Slices, as_plain, slices_of
 from recontour.service.review.prepared import ByOrgan, Prepared, prepared
-from recontour.service.review.working import Change
+from recontour.service.review.working import Change, Step
 from recontour.service.settings import Site
 from recontour.service.store import Approval, Draft, Series
 
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 Revision = Annotated[int, Strict(), Field(ge=0)]
+Uid = Annotated[str, Field(pattern=r"^[0-9.]{1,64}$")]
+RequestId = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{8,64}$")]
 OrganName = Annotated[str, Field(max_length=64)]
 Sent = TypeVar("Sent")
 LONGEST_REVIEW_S = 7 * 86_400.0
@@ -37,26 +39,32 @@ KEPT = 16  # approved sets in memory
 
 
 @dataclass(frozen=True, config=_STRICT)
-class EditSent:
+class Meant:
+    """Which contours somebody means: a draft's, as they were seen."""
+
+    draft_uid: Uid
+    revision: Revision
+
+
+@dataclass(frozen=True, config=_STRICT)
+class StepSent(Meant):
+    """What undoing or redoing a stroke sends. request: an id of this request alone."""
+
+    request: RequestId
+
+
+@dataclass(frozen=True, config=_STRICT)
+class EditSent(StepSent):
     """What a stroke sends."""
 
     organ: OrganName
-    revision: Revision
     op: Annotated[Operation, Field(discriminator="kind")]
 
 
 @dataclass(frozen=True, config=_STRICT)
-class StepSent:
-    """What undoing or redoing a stroke sends."""
-
-    revision: Revision
-
-
-@dataclass(frozen=True, config=_STRICT)
-class ApproveSent:
+class ApproveSent(Meant):
     """What an approval sends."""
 
-    revision: Revision
     organs: Annotated[tuple[OrganName, ...], Field(max_length=1000)]
     seconds: Annotated[float, Field(ge=0, le=LONGEST_REVIEW_S)] = 0.0
 
@@ -169,12 +177,27 @@ def draft_of(session: Session, draft_id: int) -> Draft:
     return draft
 
 
+def _meant_draft(session: Session, draft_id: int, meant: Meant) -> Draft:
+    """Return the draft that somebody means to change.
+
+    Raises: RefusedError: there is none. ConflictError: another one has its number now.
+    """
+    draft = draft_of(session, draft_id)
+    if draft.sop_instance_uid != meant.draft_uid:
+        raise ConflictError(OtherDraft())
+    return draft
+
+
+def _step_of(asked: Asked, sent: StepSent) -> Step:
+    return Step(asked.who.name, sent.revision, sent.request)
+
+
 def edit(asked: Asked) -> Response:
     """Do a stroke; it is on the disk when this is answered."""
-    page, visitor = asked.page, asked.who
+    page = asked.page
     sent = _understood(_edit, asked.sent())
     with page.store.begin() as session:
-        draft = draft_of(session, asked.id())
+        draft = _meant_draft(session, asked.id(), sent)
         shown = prepared(page.site.folder, draft)
         other = None
         if isinstance(sent.op, Copy):
@@ -183,9 +206,8 @@ def edit(asked: Asked) -> Response:
             session,
             draft,
             shown,
-            visitor.name,
+            _step_of(asked, sent),
             sent.organ,
-            sent.revision,
             sent.op,
             other,
         )
@@ -238,20 +260,20 @@ def _change(change: Change) -> dict[str, Any]:
 
 def undo(asked: Asked) -> Response:
     """Undo the last stroke."""
+    sent = _understood(_step, asked.sent())
     with asked.page.store.begin() as session:
-        draft = draft_of(session, asked.id())
-        sent = _understood(_step, asked.sent())
-        change = asked.page.workbench.undo(session, draft.id, asked.who.name, sent.revision)
+        draft = _meant_draft(session, asked.id(), sent)
+        change = asked.page.workbench.undo(session, draft.id, _step_of(asked, sent))
         _note_changed(asked, session, draft)
     return answered(_change(change))
 
 
 def redo(asked: Asked) -> Response:
     """Do the last undone stroke again."""
+    sent = _understood(_step, asked.sent())
     with asked.page.store.begin() as session:
-        draft = draft_of(session, asked.id())
-        sent = _understood(_step, asked.sent())
-        change = asked.page.workbench.redo(session, draft.id, asked.who.name, sent.revision)
+        draft = _meant_draft(session, asked.id(), sent)
+        change = asked.page.workbench.redo(session, draft.id, _step_of(asked, sent))
         _note_changed(asked, session, draft)
     return answered(_change(change))
 
@@ -285,7 +307,7 @@ def approved(asked: Asked) -> Response:
     page, visitor = asked.page, asked.who
     sent = _understood(_approve, asked.sent())
     with page.store.reading() as session:
-        draft = draft_of(session, asked.id())
+        draft = _meant_draft(session, asked.id(), sent)
     approver = Approver(visitor.name, visitor.address, sent.seconds)
     approval_id = approve(
         page.site,

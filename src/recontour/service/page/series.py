@@ -184,10 +184,11 @@ def _named(series: Series) -> dict[str, Any]:
 def _to_review(session: Session, site: Site, draft: Draft | None) -> dict[str, Any]:
     """Return what a review begins with; there may be no draft yet."""
     if draft is None:
-        return {"draft_id": None, "grid": None, "review_order": [], "lock": None}
+        return {"draft_id": None, "draft_uid": None, "grid": None, "review_order": [], "lock": None}
     lock = locks.holder(session, draft.id)
     return {
         "draft_id": draft.id,
+        "draft_uid": draft.sop_instance_uid,
         "grid": grid_as_plain(prepared(site.folder, draft).grid),
         "review_order": _review_order(draft),
         "lock": {"who": lock.who, "until": lock.until} if lock else None,

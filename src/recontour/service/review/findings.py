@@ -36,6 +36,17 @@ class NewerEdits(Finding):
 
 
 @finding
+class OtherDraft(Finding):
+    """A window shows a draft whose number another one has now."""
+
+    def sentence(self) -> str:
+        return "the contours in this window are of another draft"
+
+    def remedy(self) -> str:
+        return "load the page again"
+
+
+@finding
 class OrganNotOfDraft(Finding):
     """An organ that the draft's model does not contour."""
 

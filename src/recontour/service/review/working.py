@@ -2,7 +2,8 @@
 
 An edit keeps the rings of the slices that it changed, before and after. Undoing marks it; the next
 stroke removes what was undone. The revision is the number of the last edit in force, and no number
-is given twice: one revision is one state of the contours.
+is given twice: one revision is one state of the contours. A request that comes again, because its
+answer was lost, is answered again and does nothing.
 """
 
 from dataclasses import dataclass, field
@@ -31,6 +32,15 @@ class State:
     can_undo: bool
     can_redo: bool
     edited: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A request to change contours. at_revision: as they were seen. request: its own id."""
+
+    who: str
+    at_revision: int
+    request: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +82,8 @@ class Workbench:
         session: Session,
         draft: Draft,
         shown: Prepared,
-        who: str,
+        step: Step,
         organ: str,
-        at_revision: int,
         operation: Operation,
         other: Slices | None = None,
     ) -> Change:
@@ -84,14 +93,15 @@ class Workbench:
         Raises: ConflictError: another person's lock, or newer edits. UnknownPartError: no such
             organ.
         """
-        locks.hold(session, draft.id, who)
-        refuse_older(session, draft.id, at_revision)
+        known = self._begun(session, draft.id, step)
+        if known:
+            return known
         if organ not in organs_of(draft):
             raise UnknownPartError(OrganNotOfDraft(organ=organ))
         before = self._contours(session, draft.id, shown).get(organ, {})
         after = changed(operation, before, shown.grid, other)
         if not after:
-            return self._answer(session, draft.id, at_revision, {})
+            return self._answer(session, draft.id, step.at_revision, {})
         number = _next_number(session, draft.id)
         session.execute(delete(Edit).where(Edit.draft_id == draft.id, Edit.is_undone))
         session.add(
@@ -100,55 +110,71 @@ class Workbench:
                 number=number,
                 organ=organ,
                 kind=operation.kind,
-                who=who,
+                who=step.who,
                 at=now(),
                 before=as_plain({index: before.get(index, []) for index in after}),
                 after=as_plain(after),
+                request=step.request,
             )
         )
         session.flush()
         return self._answer(session, draft.id, number, {organ: after})
 
-    def undo(
-        self,
-        session: Session,
-        draft_id: int,
-        who: str,
-        at_revision: int,
-    ) -> Change:
+    def undo(self, session: Session, draft_id: int, step: Step) -> Change:
         """Undo the last edit in force; nothing changes if there is none.
 
         Raises: ConflictError: another person's lock, or newer edits.
         """
-        locks.hold(session, draft_id, who)
-        refuse_older(session, draft_id, at_revision)
+        known = self._begun(session, draft_id, step)
+        if known:
+            return known
         last = _last(session, draft_id)
         if last is None:
             return self._answer(session, draft_id, 0, {})
         last.is_undone = True
+        last.request = step.request
         session.flush()
         changed_back = {last.organ: from_plain(last.before)}
         return self._answer(session, draft_id, revision(session, draft_id), changed_back)
 
-    def redo(
-        self,
-        session: Session,
-        draft_id: int,
-        who: str,
-        at_revision: int,
-    ) -> Change:
+    def redo(self, session: Session, draft_id: int, step: Step) -> Change:
         """Do the first undone edit again; nothing changes if there is none.
 
         Raises: ConflictError: another person's lock, or newer edits.
         """
-        locks.hold(session, draft_id, who)
-        refuse_older(session, draft_id, at_revision)
+        known = self._begun(session, draft_id, step)
+        if known:
+            return known
         first = _undone(session, draft_id)
         if first is None:
             return self._answer(session, draft_id, revision(session, draft_id), {})
         first.is_undone = False
+        first.request = step.request
         session.flush()
         return self._answer(session, draft_id, first.number, {first.organ: from_plain(first.after)})
+
+    def _begun(self, session: Session, draft_id: int, step: Step) -> Change | None:
+        """Take the draft's lock for a request; return its answer if it was done already.
+
+        Raises: ConflictError: another person's lock, or newer edits.
+        """
+        locks.hold(session, draft_id, step.who)
+        known = self._answered_before(session, draft_id, step.request)
+        if known is None:
+            refuse_older(session, draft_id, step.at_revision)
+        return known
+
+    def _answered_before(self, session: Session, draft_id: int, request: str) -> Change | None:
+        """Return the answer to a request that was done already, if nothing came after it."""
+        of_it = select(Edit).where(Edit.draft_id == draft_id, Edit.request == request)
+        edit = session.scalar(of_it)
+        if edit is None:
+            return None
+        latest = _undone(session, draft_id) if edit.is_undone else _last(session, draft_id)
+        if edit is not latest:
+            return None
+        rings = from_plain(edit.before if edit.is_undone else edit.after)
+        return self._answer(session, draft_id, revision(session, draft_id), {edit.organ: rings})
 
     def _answer(
         self,

@@ -83,10 +83,12 @@ export class Approval {
 
   async send() {
     const organs = this.chosen();
-    const { revision, draft } = this.working;
+    const { draft, meant } = this.working;
+    const { seconds } = this.seen;
     this.yes.disabled = true;
     try {
-      await post(`/api/drafts/${draft}/approve`, { revision, organs, seconds: this.seen.seconds });
+      const body = { ...meant, organs, seconds };
+      await post(`/api/drafts/${draft}/approve`, body);
       this.dialog.close();
       this.approved(organs.length);
     } catch (error) {

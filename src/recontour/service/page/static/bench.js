@@ -20,10 +20,13 @@ import { byId } from "./dom.js";
 
 /** What is there if a series has a draft. */
 class Drawing {
-  /** @param {SeriesFacts} facts @param {number} draft @param {Bench} bench @param {Plane} axial */
-  constructor(facts, draft, bench, axial) {
+  /**
+   * @param {SeriesFacts} facts @param {number} draft @param {string} uid the draft's
+   * @param {Bench} bench @param {Plane} axial
+   */
+  constructor(facts, draft, uid, bench, axial) {
     const original = bench.layers.find((layer) => layer.id === `draft-${draft}`);
-    this.working = new Working(draft, original);
+    this.working = new Working(draft, uid, original);
     const { layer } = this.working;
     this.seen = new Seen(`${draft} ${facts.me}`, bench.look, layer, bench.organs);
     this.lock = new DraftLock(facts.id, draft, facts.me, facts.lock);
@@ -44,8 +47,9 @@ export class Bench {
     this.look = new Look(atFirst(facts));
     this.axial = this.plane("axial");
     this.planes = [this.axial, this.plane("coronal"), this.plane("sagittal")];
-    const draft = facts.draft_id;
-    this.drawing = draft === null ? null : new Drawing(facts, draft, this, this.axial);
+    const { draft_id: draft, draft_uid: uid } = facts;
+    const isDrawn = draft !== null && uid !== null;
+    this.drawing = isDrawn ? new Drawing(facts, draft, uid, this, this.axial) : null;
   }
 
   /** @param {Kind} kind */

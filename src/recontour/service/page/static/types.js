@@ -21,7 +21,7 @@
 /** @typedef {{who: string, until: number}} Lock */
 /**
  * @typedef {{id: number, patient_name: string, patient_id: string, description: string, grid: Grid,
- *   layers: LayerFacts[], draft_id: number|null,
+ *   layers: LayerFacts[], draft_id: number|null, draft_uid: string|null,
  *   review_order: {organ: string, reasons: string[]}[], findings: string[], lock: Lock|null,
  *   may: {edit: boolean, approve: boolean}, me: string}} SeriesFacts
  */

@@ -12,11 +12,21 @@ import { Layer, WORKING } from "./layers.js";
 /** @typedef {{path: string, body: object, done: () => void}} Task */
 const AGAIN_MS = 1500;
 
+/** @returns {string} an id that no other request has; works without TLS, too */
+function newId() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
 export class Working extends EventTarget {
-  /** @param {number} draft @param {Layer|undefined} original the draft as the model drew it */
-  constructor(draft, original) {
+  /**
+   * @param {number} draft @param {string} uid the draft's SOP Instance UID
+   * @param {Layer|undefined} original the draft as the model drew it
+   */
+  constructor(draft, uid, original) {
     super();
     this.draft = draft;
+    this.uid = uid;
     this.original = original;
     this.layer = new Layer(WORKING, "Being corrected", "");
     this.revision = 0;
@@ -50,6 +60,11 @@ export class Working extends EventTarget {
     return this.put("edits", { organ, op });
   }
 
+  /** What a request is about: the draft, as it is seen. */
+  get meant() {
+    return { draft_uid: this.uid, revision: this.revision };
+  }
+
   undo() {
     return this.put("undo", {});
   }
@@ -61,7 +76,7 @@ export class Working extends EventTarget {
   /** @param {string} path @param {object} body @returns {Promise<void>} */
   put(path, body) {
     return new Promise((done) => {
-      this.queue.push({ path, body, done });
+      this.queue.push({ path, body: { ...body, request: newId() }, done });
       void this.send();
     });
   }
@@ -80,7 +95,7 @@ export class Working extends EventTarget {
 
   /** @param {Task} task @returns {Promise<boolean>} whether the server said yes or no to it */
   async sendFirst(task) {
-    const body = { ...task.body, revision: this.revision };
+    const body = { ...task.body, ...this.meant };
     try {
       /** @type {Answer} */
       const answer = await post(`/api/drafts/${this.draft}/${task.path}`, body);
@@ -107,22 +122,14 @@ export class Working extends EventTarget {
   }
 
   /**
-   * The server is away. Wait until it is back, and see whether it got the stroke: the revision
-   * tells, as each stroke changes it.
+   * The server is away. Send the same request again after a while: by its id, the server knows
+   * whether it did it before its answer was lost.
    * @returns {Promise<boolean>}
    */
   async wait() {
     this.become("offline");
-    const before = this.revision;
-    for (;;) {
-      await new Promise((after) => setTimeout(after, AGAIN_MS));
-      try {
-        await this.load();
-        return this.revision !== before;
-      } catch (error) {
-        if (!(error instanceof ApiError)) throw error;
-      }
-    }
+    await new Promise((after) => setTimeout(after, AGAIN_MS));
+    return false;
   }
 
   /** @param {State} state */
