@@ -15,6 +15,7 @@ from tests.service.small_site import ORGANS, small_site
 
 from recontour.findings import kind, words
 from recontour.service.check import check, dry_run
+from recontour.service.findings import SeriesOfGoneRule
 from recontour.service.node import send
 from recontour.service.settings import (
     Condition,
@@ -26,6 +27,7 @@ from recontour.service.settings import (
     SiteModel,
     When,
 )
+from recontour.service.store import Series, Store
 
 # pynetdicom leaves the socket of a call that nobody takes to the garbage collector.
 pytestmark = [
@@ -126,6 +128,12 @@ def test_who_can_log_in_and_who_can_send_is_noted(site: Site) -> None:
     found = check(replace(site, page=page, node=node))
     assert [kind(one) for one in found.notes] == ["open_to_all", "no_account"]
     assert not site.folder.exists()
+
+
+def test_a_rule_that_series_went_to_and_that_is_not_there_any_more_is_noted(site: Site) -> None:
+    with Store.of(site).begin() as session:
+        session.add(Series(uid="1", modality="CT", first_at=0.0, last_at=0.0, rule="older"))
+    assert check(site).notes == (SeriesOfGoneRule(rule="older", series=1),)
 
 
 def test_a_dry_run_says_which_rule_takes_each_series_and_why_others_do_not(

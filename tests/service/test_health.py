@@ -8,7 +8,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.service.small_site import small_site
 
-from recontour.findings import Unexpected, kind
+from recontour.findings import Unexpected, kind, words
 from recontour.service import jobs
 from recontour.service.folder import SiteFolder
 from recontour.service.health import Status, health_of
@@ -86,6 +86,17 @@ def test_what_waits_too_long_or_failed_is_red(
 ) -> None:
     put(store, job_kind, change)
     assert against(site, store) == expected
+
+
+@pytest.mark.usefixtures("served")
+def test_a_rule_that_has_left_the_site_file_is_named(site: Site, store: Store) -> None:
+    with store.begin() as session:
+        for number, rule in enumerate(("all", "older", "older", None)):
+            uid = f"1.{number}"
+            session.add(Series(uid=uid, modality="CT", first_at=0.0, last_at=0.0, rule=rule))
+    assert against(site, store) == ["series_of_gone_rule"]
+    (gone,) = health_of(site, store).against
+    assert words(gone).startswith("2 series went to the rule older, which the site does not have")
 
 
 @pytest.mark.usefixtures("served")

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,40 @@ def test_days_after_the_last_thing_that_happened_the_data_goes(
     with store.begin() as session:
         deleted = session.scalars(select(Audited)).one()
         assert (deleted.event, deleted.patient_id) == ("deleted", series.patient_id)
+
+
+@pytest.mark.parametrize("rule", [None, "one that has gone"])
+def test_what_no_rule_keeps_is_kept_as_long_as_the_site_says(
+    site: Site,
+    store: Store,
+    series: Series,
+    tomorrow: Callable[[float], None],
+    rule: str | None,
+) -> None:
+    with store.begin() as session:
+        session.get_one(Series, series.id).rule = rule
+    tomorrow(1000)
+    assert delete_expired(site, store) == 0
+    keeping = replace(site, keep_days=10)
+    tomorrow(9.9)
+    assert delete_expired(keeping, store) == 0
+    tomorrow(10.1)
+    assert delete_expired(keeping, store) == 1
+    assert files(site) == []
+
+
+def test_a_structure_set_is_kept_as_long_as_its_ct(
+    site: Site, store: Store, series: Series, tomorrow: Callable[[float], None]
+) -> None:
+    with store.begin() as session:
+        other_study = Series(
+            uid="1.2.3", study_uid="9", patient_id=series.patient_id, modality="RTSTRUCT",
+            first_at=now(), last_at=now(), state="taken",
+        )  # fmt: skip
+        session.add(other_study)
+    keeping = replace(site, keep_days=10)
+    tomorrow(20)
+    assert delete_expired(keeping, store) == 0
 
 
 def test_nothing_goes_while_a_job_runs(

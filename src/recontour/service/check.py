@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from recontour.contouring.predict import chosen_organs
 from recontour.dicom import Archive, CtSeries, read_archive
@@ -25,6 +26,7 @@ from recontour.organs import Template, read_template
 from recontour.service.addresses import is_loopback
 from recontour.service.findings import FullDisk, NoAccount, OpenToAll, TakenPort
 from recontour.service.folder import SiteFolder
+from recontour.service.health import series_of_gone_rules
 from recontour.service.node.mended import mend_pynetdicom
 from recontour.service.node.send import echo
 from recontour.service.node.tls import server_context
@@ -194,17 +196,21 @@ def _asked(site: Site, destination: Destination) -> Finding | None:
 def _notes(site: Site) -> Iterator[Finding]:
     if not site.node.callers and not is_loopback(site.node.address):
         yield OpenToAll()
-    if site.page.login and not site.page.user_header and not _has_accounts(site):
-        yield NoAccount()
-
-
-def _has_accounts(site: Site) -> bool:
-    """Return whether anybody can log in. A site without a database is not given one."""
+    needs_accounts = site.page.login and not site.page.user_header
     if site.database is None and not SiteFolder(site.folder).database.exists():
-        return False
+        if needs_accounts:  # a site without a database is not given one
+            yield NoAccount()
+        return
     with Store.of(site).reading() as session:
-        open_ones = select(func.count()).where(Account.is_closed.is_(False))
-        return bool(session.scalar(open_ones.select_from(Account)))
+        if needs_accounts and not _has_accounts(session):
+            yield NoAccount()
+        yield from series_of_gone_rules(site, session)
+
+
+def _has_accounts(session: Session) -> bool:
+    """Return whether anybody can log in."""
+    open_ones = select(func.count()).where(Account.is_closed.is_(False))
+    return bool(session.scalar(open_ones.select_from(Account)))
 
 
 def dry_run(site: Site, folder: Path, calling_ae: str = "") -> list[Tried]:

@@ -143,6 +143,23 @@ class RuleGone(Finding):
 
 
 @finding
+class SeriesOfGoneRule(Finding):
+    """Series that are kept name a rule that the site file no longer has."""
+
+    rule: FitToStore[str]
+    series: int
+
+    def sentence(self) -> str:
+        return (
+            f"{self.series} series went to the rule {self.rule}, which the site does not have any "
+            "more: what is approved on them is sent nowhere, and the site's own keep_days holds"
+        )
+
+    def remedy(self) -> str:
+        return f"give the site file the rule {self.rule} again, if you did not mean this"
+
+
+@finding
 class ChangedModel(Finding):
     """A model file is not the one that the site knows by this version."""
 

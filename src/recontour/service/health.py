@@ -25,6 +25,7 @@ from recontour.service.findings import (
     FullDisk,
     LateJob,
     NotServed,
+    SeriesOfGoneRule,
 )
 from recontour.service.folder import SiteFolder
 from recontour.service.settings import GIB, Site
@@ -150,6 +151,7 @@ def health_of(site: Site, store: Store) -> Health:
             waiting_s = _oldest_waiting_s(session)
             answers = {one.name: _answer(session, one.name) for one in site.destinations}
             received = session.scalar(select(func.max(Series.last_at)))
+            against += series_of_gone_rules(site, session)
     except SQLAlchemyError:
         down = (*against, DatabaseAway())
         return Health(Status.DOWN, down, {}, {}, free, 0.0, None, {}, restarts, running)
@@ -218,6 +220,14 @@ def _jobs(session: Session) -> dict[tuple[str, str], int]:
         if state in STATES:
             counted[kind, state] = count
     return counted
+
+
+def series_of_gone_rules(site: Site, session: Session) -> Iterable[Finding]:
+    """Yield the rules that the site file no longer has, of series that are kept."""
+    counts = select(Series.rule, func.count()).where(Series.rule.is_not(None))
+    for rule, count in session.execute(counts.group_by(Series.rule).order_by(Series.rule)):
+        if rule is not None and site.rule(rule) is None:
+            yield SeriesOfGoneRule(rule=rule, series=count)
 
 
 def _by_state(session: Session) -> dict[str, int]:

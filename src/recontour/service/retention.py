@@ -6,6 +6,7 @@ a model has learnt.
 """
 
 import logging
+import math
 import shutil
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -26,8 +27,10 @@ from recontour.service.folder import SiteFolder
 from recontour.service.loop.collect import cases_of_patient
 from recontour.service.settings import Site
 from recontour.service.store import (
+    ARRIVING,
     FAILED,
     RUNNING,
+    TAKEN,
     WAITING,
     Approval,
     Association,
@@ -85,21 +88,17 @@ def forget(site: Site, patient_id: str) -> Forgotten:
 
 
 def delete_expired(site: Site, store: Store) -> int:
-    """Delete the series whose rule keeps them no longer; return how many.
+    """Delete the series that the site keeps no longer; return how many.
 
     The days of a series begin with the last thing that happened to it. A structure set that came
     back goes with the last CT of its study. Cases that models learn from stay.
     """
     _delete_set_aside(site)  # by somebody who was killed
-    days = {rule.name: rule.keep_days for rule in site.rules if rule.keep_days is not None}
-    if not days:
-        return 0
-    with store.begin() as session:
-        oldest = now() - min(days.values()) * DAY_S
-        possible = select(Series).where(Series.rule.in_(days), Series.last_at <= oldest)
-        ids = [one.id for one in session.scalars(possible)]
+    with store.reading() as session:
+        series = session.scalars(select(Series).where(Series.state != ARRIVING))
+        possible = [one.id for one in series if _is_over(site, one, one.last_at)]
     deleted = 0
-    for series_id in ids:
+    for series_id in possible:
         with store.begin() as session:
             deleted += _delete_if_expired(session, site, series_id)
         _delete_set_aside(site)
@@ -108,15 +107,31 @@ def delete_expired(site: Site, store: Store) -> int:
 
 def _delete_if_expired(session: Session, site: Site, series_id: int) -> int:
     series = session.get(Series, series_id)
-    rule = site.rule(series.rule) if series and series.rule else None
-    if series is None or rule is None or rule.keep_days is None:
+    if series is None or series.state == ARRIVING:
         return 0
     together = [series, *_drawn_elsewhere(session, series)]
     last = max(_last_happened(session, one) for one in together)
-    if now() - last < rule.keep_days * DAY_S or _is_in_use(session, together):
+    if not _is_over(site, series, last) or _is_in_use(session, together):
         return 0
-    _delete(session, site, together, f"kept {rule.keep_days:g} days")
+    _delete(session, site, together, f"kept {_keep_days(site, series):g} days")
     return len(together)
+
+
+def _keep_days(site: Site, series: Series) -> float:
+    """Return for how many days a series is kept; infinity: for ever.
+
+    A structure set is kept as long as its CT, if that is here.
+    """
+    if series.modality != "CT" and series.state == TAKEN:
+        return math.inf
+    rule = site.rule(series.rule)
+    days = rule.keep_days if rule else site.keep_days
+    return math.inf if days is None else days
+
+
+def _is_over(site: Site, series: Series, last: float) -> bool:
+    """Return whether a series to which something happened last at a moment is kept no longer."""
+    return now() - last >= _keep_days(site, series) * DAY_S
 
 
 def _is_in_use(session: Session, series: Sequence[Series]) -> bool:

@@ -89,6 +89,7 @@ Expression = Annotated[Text, AfterValidator(_expression)]
 Expressions = Annotated[
     tuple[Expression, ...], BeforeValidator(_listed), Field(min_length=1, max_length=100)
 ]
+KeepDays = Annotated[float, Field(gt=0, le=100_000)]
 Organ = Annotated[str, AfterValidator(_organ)]
 Header = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")]
 
@@ -199,7 +200,7 @@ class Rule:
     organs: tuple[Organ, ...] = ()
     template: Path | None = None
     destinations: tuple[Label, ...] = ()
-    keep_days: Annotated[float, Field(gt=0, le=100_000)] | None = None
+    keep_days: KeepDays | None = None
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -249,6 +250,7 @@ class Site:
         folder: Everything the site keeps.
         models: By the name that rules give.
         rules: The first one that takes a series decides.
+        keep_days: Of series that no rule took, or one that is not here any more; None: for ever.
         database: Its SQLAlchemy URL; None: SQLite in the folder.
     """
 
@@ -259,6 +261,7 @@ class Site:
     destinations: tuple[Destination, ...] = ()
     page: PageSettings = PageSettings()
     loop: LoopSettings = LoopSettings()
+    keep_days: KeepDays | None = None
     database: Annotated[str, Field(max_length=1000)] | None = None
 
     @model_validator(mode="after")
@@ -284,7 +287,7 @@ class Site:
                 return one
         raise KeyError(name)
 
-    def rule(self, name: str) -> Rule | None:
+    def rule(self, name: str | None) -> Rule | None:
         """Return the rule of that name; None if there is none any more."""
         for one in self.rules:
             if one.name == name:

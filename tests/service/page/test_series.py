@@ -173,7 +173,8 @@ def test_a_correction_is_approved_and_shown_as_a_layer(served: Served) -> None:
     assert (working["edited"], working["can_undo"]) == (["Brainstem"], True)
     organs = ["Brainstem", "Lens_L", "Lens_R"]
     answer = doctor.change("approve", 1, organs=organs, seconds=9.5)
-    assert answer.json() == {"approval_id": 1, "layer": "approved-1"}
+    assert (answer.json()["approval_id"], answer.json()["layer"]) == (1, "approved-1")
+    assert answer.json()["findings"] == []
     approved, draft = viewer.get("/api/series/1").json()["layers"]
     assert (approved["id"], draft["id"]) == ("approved-1", "draft-1")
     assert [one["organ"] for one in approved["organs"]] == ["Brainstem", "Lens_L"]
@@ -184,6 +185,16 @@ def test_a_correction_is_approved_and_shown_as_a_layer(served: Served) -> None:
     assert (found["state"], found["approved_by"]) == ("approved", "doctor")
     with served.store.begin() as session:
         assert session.get_one(Approval, 1).seconds == 9.5
+
+
+def test_who_approves_is_told_if_the_rule_has_gone(served: Served) -> None:
+    (doctor,) = served.browsers("doctor")
+    with served.store.begin() as session:
+        session.get_one(Draft, 1).rule = "older"
+    answer = doctor.change("approve", 0, organs=["Brainstem"]).json()
+    (told,) = answer["findings"]
+    assert "sent nowhere: the site has no rule older any more" in told
+    assert answer["destinations"] == []
 
 
 def test_copying_a_layer_brings_the_draft_back(served: Served) -> None:

@@ -11,10 +11,11 @@ from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from recontour.dicom import read_structure_set
+from recontour.findings import words
 from recontour.geometry import Grid
 from recontour.service.audit import Event, audit
 from recontour.service.page.asked import Asked, answered, whole_number
-from recontour.service.page.findings import NotThere, NotUnderstood
+from recontour.service.page.findings import ApprovedForGoneRule, NotThere, NotUnderstood
 from recontour.service.page.refusals import RefusedError
 from recontour.service.page.series import drafts_of
 from recontour.service.review import locks
@@ -318,7 +319,16 @@ def approved(asked: Asked) -> Response:
         sent.organs,
         approver,
     )
-    return answered({"approval_id": approval_id, "layer": f"approved-{approval_id}"})
+    rule = page.site.rule(draft.rule)
+    gone = [] if rule else [words(ApprovedForGoneRule(rule=draft.rule))]
+    return answered(
+        {
+            "approval_id": approval_id,
+            "layer": f"approved-{approval_id}",
+            "destinations": list(rule.destinations) if rule else [],
+            "findings": gone,
+        }
+    )
 
 
 def _understood(adapter: TypeAdapter[Sent], sent: Mapping[str, Any]) -> Sent:

@@ -30,6 +30,20 @@ class RoleMissing(Finding):
 
 
 @finding
+class ApprovedForGoneRule(Finding):
+    """What was approved goes nowhere: the rule that took its CT is not there any more."""
+
+    rule: FitToStore[str]
+
+    def sentence(self) -> str:
+        gone = f"the site has no rule {self.rule} any more"
+        return f"the structure set is kept, but sent nowhere: {gone}"
+
+    def remedy(self) -> str:
+        return "ask whoever runs this site, then approve it again"
+
+
+@finding
 class ForeignRequest(Finding):
     """A request without the session's token, or from another site's page."""
 

@@ -5,11 +5,12 @@ import { byId, counted, element } from "./dom.js";
 
 /** @typedef {import("./working.js").Working} Working */
 /** @typedef {import("./seen.js").Seen} Seen */
+/** @typedef {import("./types.js").Approved} Approved */
 
 export class Approval {
   /**
    * @param {Working} working @param {Seen} seen @param {string[]} organs
-   * @param {(organs: number) => unknown} approved
+   * @param {(organs: number, answer: Approved) => unknown} approved
    */
   constructor(working, seen, organs, approved) {
     this.working = working;
@@ -88,9 +89,9 @@ export class Approval {
     this.yes.disabled = true;
     try {
       const body = { ...meant, organs, seconds };
-      await post(`/api/drafts/${draft}/approve`, body);
+      const answer = await post(`/api/drafts/${draft}/approve`, body);
       this.dialog.close();
-      this.approved(organs.length);
+      this.approved(organs.length, answer);
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       this.trouble.textContent = error.message;

@@ -13,6 +13,8 @@ import { OrganList } from "./organs.js";
 import { Scrubber } from "./scrubber.js";
 import { complain, say, showPlace, showTitle, showWork } from "./status.js";
 
+/** @typedef {import("./types.js").Approved} Approved */
+
 /** Fetch what the first picture needs, show it, then fetch the rest. @param {number} series */
 async function open(series) {
   const facts = await get(`/api/series/${series}`);
@@ -57,13 +59,20 @@ async function loadOriginal({ drawing }) {
 function prepareApproval(bench) {
   const { drawing, facts, organs } = bench;
   if (!drawing) return;
-  const approval = new Approval(drawing.working, drawing.seen, organs, async (count) => {
-    say(`${counted(count, "organ")} approved. The structure set is on its way.`);
+  const approval = new Approval(drawing.working, drawing.seen, organs, async (count, answer) => {
+    say(`${counted(count, "organ")} approved: ${whatBecame(answer)}.`);
     const now = await get(`/api/series/${facts.id}`);
     bench.takeUp(now.layers);
     listLayers(bench);
   });
   byId("approve", HTMLElement).addEventListener("click", () => approval.ask());
+}
+
+/** @param {Approved} answer @returns {string} the rest of a sentence */
+function whatBecame({ destinations, findings }) {
+  if (findings.length) return findings.join("; ");
+  if (!destinations.length) return "the structure set is kept; its rule names no destination";
+  return `the structure set is on its way to ${destinations.join(", ")}`;
 }
 
 /** Note when something was reached; `benchmarks/page_speed.py` reads it. @param {string} what */

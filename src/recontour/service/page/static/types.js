@@ -33,6 +33,10 @@
  * @typedef {{revision: number, changed: Contours, can_undo: boolean, can_redo: boolean}} Answer
  */
 /**
+ * What became of an approval.
+ * @typedef {{layer: string, destinations: string[], findings: string[]}} Approved
+ */
+/**
  * One stroke, as the server takes it.
  * @typedef {{kind: "brush", add: boolean, slice: number, reach: number, path_mm: Point[],
  *     radius_mm: number}
