@@ -234,12 +234,14 @@ class LoopSettings:
     """When a model learns from what was corrected.
 
     after: so many new patients to learn from; 0: only when a person asks. keep_aside: the share of
-    patients for testing. threads: of a training; it runs at low priority.
+    patients for testing. threads: of a training; it runs at low priority. take_unapproved: learn
+    from structure sets that come back without an approval, too.
     """
 
     after: Annotated[int, Field(ge=0, le=10_000)] = 10
     keep_aside: Annotated[float, Field(gt=0, lt=1)] = 0.3
     threads: Annotated[int, Field(ge=1, le=1000)] = 1
+    take_unapproved: bool = False
 
 
 @dataclass(frozen=True, config=_STRICT)

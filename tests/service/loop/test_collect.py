@@ -171,8 +171,14 @@ def test_what_has_gone_is_not_collected(registered: Site, store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    ("is_approved", "reviewed", "counts"),
-    [(True, "29991231", True), (False, "29991231", False), (True, "19991231", False)],
+    ("is_approved", "moment", "takes_unapproved", "counts"),
+    [
+        (True, "29991231", False, True),
+        (True, "19991231", False, False),
+        (False, "29991231", False, False),
+        (False, "29991231", True, True),
+        (False, "19991231", True, False),
+    ],
 )
 def test_a_structure_set_that_came_back_counts_if_it_was_approved_later(
     registered: Site,
@@ -180,7 +186,8 @@ def test_a_structure_set_that_came_back_counts_if_it_was_approved_later(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     is_approved: bool,
-    reviewed: str,
+    moment: str,
+    takes_unapproved: bool,
     counts: bool,
 ) -> None:
     with store.begin() as session:
@@ -190,14 +197,16 @@ def test_a_structure_set_that_came_back_counts_if_it_was_approved_later(
 
     def as_approved(folder: Path) -> object:
         archive = whole(folder)
-        when = (reviewed, "120000000000")
+        when = (moment, "120000000000")
+        reviewed = when if is_approved else ("", "")
         sets = []
         for one in archive.structure_sets:
-            sets.append(replace(one, is_approved=is_approved, reviewed=when))
+            sets.append(replace(one, is_approved=is_approved, reviewed=reviewed, drawn=when))
         return replace(archive, structure_sets=tuple(sets))
 
-    monkeypatch.setattr("recontour.service.loop.collect.read_archive", as_approved)
-    case_id = collect_returned(registered, store, series_id)
+    monkeypatch.setattr("recontour.service.review.returned.read_archive", as_approved)
+    loop = LoopSettings(take_unapproved=takes_unapproved)
+    case_id = collect_returned(replace(registered, loop=loop), store, series_id)
     assert [row.case_id for row in rows(store)] == ([case_id] if counts else [])
 
 

@@ -1,8 +1,10 @@
 """Patients, voxels, contours and approvals, as a browser gets them."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom
 import pytest
 from tests.service.page.conftest import Browser, Served
 from tests.service.page.site_with_a_draft import GRID, small_case
@@ -10,12 +12,14 @@ from tests.service.page.site_with_a_draft import GRID, small_case
 from recontour.findings import Unexpected, as_json
 from recontour.geometry import Contour, rasterise
 from recontour.service import jobs
+from recontour.service.folder import SiteFolder
 from recontour.service.node.findings import OutdatedNotSent
 from recontour.service.review.planes import from_plain
 from recontour.service.store import (
     ARRIVING,
     COMPLETE,
     INCOMPLETE,
+    TAKEN,
     UNMATCHED,
     Approval,
     Audited,
@@ -27,6 +31,7 @@ from recontour.service.store import (
 )
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
+ANOTHER_UID = "1.2.3.9"
 AWAY = Unexpected(reason="it does not answer")
 
 
@@ -185,6 +190,58 @@ def test_a_correction_is_approved_and_shown_as_a_layer(served: Served) -> None:
     assert (found["state"], found["approved_by"]) == ("approved", "doctor")
     with served.store.begin() as session:
         assert session.get_one(Approval, 1).seconds == 9.5
+
+
+def came_back(served: Served, approved: Path, status: str) -> int:
+    """Let another program have saved an approved set anew; return its row."""
+    dataset = pydicom.dcmread(approved)
+    dataset.SOPInstanceUID = ANOTHER_UID
+    dataset.Manufacturer = "Another"
+    dataset.ApprovalStatus = status
+    with served.store.begin() as session:
+        ct = session.get_one(Series, 1)
+        series = Series(
+            uid=dataset.SeriesInstanceUID, study_uid=ct.study_uid, patient_id=ct.patient_id,
+            modality="RTSTRUCT", calling_ae="OHIF", first_at=now(), last_at=now(), state=TAKEN,
+        )  # fmt: skip
+        session.add(series)
+        session.flush()
+        folder = SiteFolder(served.site.folder).received(series.uid)
+        folder.mkdir()
+        dataset.save_as(folder / "RS.dcm")
+        return series.id
+
+
+def test_what_came_back_from_another_program_is_listed_and_shown(served: Served) -> None:
+    doctor, viewer = served.browsers("doctor", "viewer")
+    doctor.dab()
+    doctor.change("approve", 1, organs=["Brainstem"])
+    with served.store.begin() as session:
+        approved = served.site.folder / session.get_one(Approval, 1).file
+    assert row(viewer)["returned"] is None
+    number = came_back(served, approved, "UNAPPROVED")
+    assert row(viewer)["returned"]["sender"] == "OHIF"
+    layer, *_ = viewer.get("/api/series/1").json()["layers"]
+    assert (layer["id"], layer["kind"]) == (f"returned-{number}", "returned")
+    assert layer["label"].startswith("From OHIF, ")
+    shown = viewer.get(f"/api/layers/returned-{number}/contours").json()
+    assert shown == viewer.get("/api/layers/approved-1/contours").json()
+    assert viewer.get("/api/layers/returned-1/contours").status_code == 404
+    copy = {"kind": "copy", "layer": f"returned-{number}", "slices": None}
+    doctor.change("undo", 1)
+    changed = doctor.change("edits", 0, organ="Brainstem", op=copy).json()["changed"]
+    assert list(changed["Brainstem"]) == ["2"]
+
+
+def test_what_the_site_sent_and_got_back_is_nobody_else_s(served: Served) -> None:
+    (doctor,) = served.browsers("doctor")
+    doctor.change("approve", 0, organs=["Brainstem"])
+    with served.store.begin() as session:
+        approval = session.get_one(Approval, 1)
+        approved = served.site.folder / approval.file
+        approval.sop_instance_uid = ANOTHER_UID
+    came_back(served, approved, "APPROVED")
+    assert row(doctor)["returned"] is None
 
 
 def test_who_approves_is_told_if_the_rule_has_gone(served: Served) -> None:

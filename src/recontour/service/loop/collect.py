@@ -22,7 +22,6 @@ from recontour.cohort.patients import salt_if_any
 from recontour.dicom import (
     Archive,
     Authorship,
-    StructureSetFile,
     read_archive,
     read_scan,
     read_structure_set,
@@ -34,6 +33,7 @@ from recontour.service import jobs
 from recontour.service.folder import SiteFolder
 from recontour.service.loop.findings import NotCollected, NotReviewed
 from recontour.service.review.approve import by_organ, names_of, template_of
+from recontour.service.review.returned import came_back, moment_of
 from recontour.service.settings import Site
 from recontour.service.store import (
     TAKEN,
@@ -92,9 +92,10 @@ def collect_approval(site: Site, store: Store, approval_id: int) -> str | None:
 
 
 def collect_returned(site: Site, store: Store, series_id: int) -> str | None:
-    """Take a structure set that came back approved from elsewhere into the cohort of its model.
+    """Take a structure set that came back from elsewhere into the cohort of its model.
 
-    Returns: the case's id; None if nobody approved it, or its CT is unknown or was never contoured.
+    Returns: the case's id; None if its CT is unknown or was never contoured, or if nobody approved
+        it and the site does not learn from such sets (`take_unapproved`).
     Raises: RecontourError: the case cannot be imported.
     """
     with store.reading() as session:
@@ -151,15 +152,14 @@ def _returned(session: Session, site: Site, series_id: int) -> _Reviewed | None:
     if structures is None:
         return None
     folder = SiteFolder(site.folder)
-    archive = read_archive(folder.received(structures.uid))
-    for found in sorted(archive.structure_sets, key=_moment, reverse=True):
-        if not found.is_approved or found.is_draft or _is_ours(session, found):
+    for found in came_back(session, site, structures):
+        if not (found.is_approved or site.loop.take_unapproved):
             continue
         of_ct = select(Series).where(Series.uid.in_(found.series_uids), Series.modality == "CT")
         for ct in session.scalars(of_ct):
             drafts = select(Draft).where(Draft.series_id == ct.id).order_by(Draft.id.desc())
             draft = session.scalar(drafts.limit(1))
-            if draft and found.reviewed > _last_approval(session, ct):
+            if draft and moment_of(found) > _last_approval(session, ct):
                 return _Reviewed(
                     ct=folder.received(ct.uid),
                     drawn=[_Drawn(found.path, draft.organs)],
@@ -167,12 +167,6 @@ def _returned(session: Session, site: Site, series_id: int) -> _Reviewed | None:
                     approval_id=None,
                 )
     return None
-
-
-def _is_ours(session: Session, found: StructureSetFile) -> bool:
-    """Return whether a structure set was approved here, and only comes back from an archive."""
-    ours = select(Approval.id).where(Approval.sop_instance_uid == found.sop_instance_uid)
-    return session.scalar(ours) is not None
 
 
 def _last_approval(session: Session, ct: Series) -> tuple[str, str]:
@@ -183,10 +177,6 @@ def _last_approval(session: Session, ct: Series) -> tuple[str, str]:
         return "", ""
     when = datetime.fromtimestamp(last)
     return when.strftime("%Y%m%d"), when.strftime("%H%M%S%f")
-
-
-def _moment(found: StructureSetFile) -> tuple[str, str]:
-    return found.reviewed
 
 
 def _collect(site: Site, store: Store, reviewed: _Reviewed) -> str:

@@ -1,8 +1,6 @@
 """Contours, edits, locks and approvals as JSON."""
 
 from collections.abc import Mapping
-from functools import lru_cache
-from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import ConfigDict, Field, Strict, TypeAdapter, ValidationError
@@ -10,24 +8,22 @@ from pydantic.dataclasses import dataclass
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from recontour.dicom import read_structure_set
 from recontour.findings import words
-from recontour.geometry import Grid
 from recontour.service.audit import Event, audit
-from recontour.service.page.asked import Asked, answered, whole_number
+from recontour.service.page.asked import Asked, answered
 from recontour.service.page.findings import ApprovedForGoneRule, NotThere, NotUnderstood
+from recontour.service.page.layers import drawn_on_newest, layer_of, on_grid
 from recontour.service.page.refusals import RefusedError
-from recontour.service.page.series import drafts_of
 from recontour.service.review import locks
-from recontour.service.review.approve import Approver, approve, by_organ, names_of, template_of
+from recontour.service.review.approve import Approver, approve
 from recontour.service.review.conflicts import ConflictError, UnknownPartError
 from recontour.service.review.findings import LayerNotThere, OtherDraft
 from recontour.service.review.operations import Copy, Operation
-from recontour.service.review.planes import Slices, as_plain, slices_of
+from recontour.service.review.planes import Slices, as_plain
 from recontour.service.review.prepared import ByOrgan, Prepared, prepared
 from recontour.service.review.working import Change, Step
 from recontour.service.settings import Site
-from recontour.service.store import Approval, Draft, Series
+from recontour.service.store import Draft, Series
 
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 Revision = Annotated[int, Strict(), Field(ge=0)]
@@ -81,69 +77,10 @@ _approve: TypeAdapter[ApproveSent] = TypeAdapter(ApproveSent)
 def contours(asked: Asked) -> Response:
     """Answer with the contours of a layer, on the slices of its series' newest draft."""
     with asked.page.store.reading() as session:
-        layer = _layer(session, asked.page.site, asked.parts["id"])
-    if layer is None:
+        drawn = drawn_on_newest(session, asked.page.site, asked.parts["id"])
+    if drawn is None:
         raise RefusedError(404, NotThere())
-    return answered(_plain(layer.contours))
-
-
-@dataclass(frozen=True, config=ConfigDict(arbitrary_types_allowed=True))
-class _Layer:
-    """A layer's contours on a CT. series_id: whose CT."""
-
-    series_id: int
-    contours: Any
-
-
-def _layer(session: Session, site: Site, layer_id: str) -> _Layer | None:
-    """Return a layer by its id, "draft-12" or "approved-3"; None if there is none."""
-    kind, _, number = layer_id.partition("-")
-    if kind not in ("draft", "approved"):
-        return None
-    row_id = whole_number(number)
-    approval = session.get(Approval, row_id) if kind == "approved" else None
-    if kind == "approved" and approval is None:
-        return None
-    draft = session.get(Draft, approval.draft_id if approval else row_id)
-    if draft is None:
-        return None
-    own = prepared(site.folder, draft)
-    newest = prepared(site.folder, drafts_of(session, draft.series_id)[-1])
-    found = own.contours
-    if approval:
-        names = names_of(template_of(site.rule(draft.rule)), draft)
-        path = site.folder / approval.file
-        found = _approved(path, approval.sop_instance_uid, tuple(names.items()), own.grid)
-    return _Layer(draft.series_id, _on_grid(found, own.grid, newest.grid))
-
-
-@lru_cache(maxsize=KEPT)
-def _approved(
-    file: Path,
-    _uid: str,
-    names: tuple[tuple[str, str], ...],
-    grid: Grid,
-) -> ByOrgan:
-    """Return what an approved structure set says, by organ and slice.
-
-    _uid: its SOP Instance UID, by which the answer is kept.
-    """
-    drawn = by_organ(read_structure_set(file, None), dict(names))
-    return {organ: slices_of(own, grid) for organ, own in drawn.items()}
-
-
-def _on_grid(drawn: ByOrgan, own: Grid, grid: Grid) -> ByOrgan:
-    """Return contours on the slices of another grid of the same CT, which may have more of them."""
-    if own == grid:
-        return drawn
-    moved: dict[str, dict[int, Any]] = {}
-    for organ, slices in drawn.items():
-        of_organ = moved.setdefault(organ, {})
-        for index, rings in slices.items():
-            place = grid.slice_at(own.slice_z_mm[index])
-            if place is not None:
-                of_organ[place] = rings
-    return moved
+    return answered(_plain(drawn.contours))
 
 
 def _plain(drawn: ByOrgan) -> dict[str, Any]:
@@ -225,12 +162,10 @@ def _copied(
     organ: str,
 ) -> Slices:
     """Return an organ's contours in another layer of the same series."""
-    layer = _layer(session, site, layer_id)
+    layer = layer_of(session, site, layer_id)
     if layer is None or layer.series_id != draft.series_id:
         raise UnknownPartError(LayerNotThere())
-    newest = prepared(site.folder, drafts_of(session, draft.series_id)[-1])
-    on_own = _on_grid(layer.contours, newest.grid, shown.grid)
-    slices: Slices = on_own.get(organ, {})
+    slices: Slices = on_grid(layer.contours, layer.grid, shown.grid).get(organ, {})
     return slices
 
 

@@ -1,29 +1,27 @@
 """Patients as JSON: the list, and one series with its layers."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 from starlette.responses import Response, StreamingResponse
 
-from recontour.organs import Template
 from recontour.service import jobs as queue
 from recontour.service.audit import Event, audit
 from recontour.service.page.asked import Asked, answered, refuse_unless_may
 from recontour.service.page.findings import NotThere, NotUnderstood, NotYetPossible
+from recontour.service.page.layers import drafts_of, layers_of, review_order
 from recontour.service.page.refusals import RefusedError
 from recontour.service.page.words import (
-    day_and_clock,
     message_of,
-    reason_of,
     state_of,
     words_of,
 )
 from recontour.service.review import locks
-from recontour.service.review.approve import names_of, template_of
 from recontour.service.review.prepared import Prepared, grid_as_plain, prepared
+from recontour.service.review.returned import patients_with_structures, returned_to
 from recontour.service.review.working import organs_of
 from recontour.service.rules import Arrived, decide
 from recontour.service.settings import Site
@@ -38,7 +36,6 @@ from recontour.service.store import (
     Approval,
     Draft,
     Job,
-    ModelVersion,
     Series,
 )
 from recontour.wording import printable
@@ -66,8 +63,9 @@ def listed(asked: Asked) -> Response:
     wanted = wanted.order_by(Series.last_at.desc(), Series.id.desc()).limit(MOST_LISTED)
     with asked.page.store.reading() as session:
         found = list(session.scalars(wanted))
-        about = _About.of(session, [one.id for one in found])
-    return answered({"series": [about.row(one) for one in found]})
+        about = _About.of(session, asked.page.site, found)
+        rows = [about.row(one) for one in found]
+    return answered({"series": rows})
 
 
 class _About:
@@ -77,10 +75,12 @@ class _About:
         self.drafts: defaultdict[int, list[Draft]] = defaultdict(list)
         self.approvals: defaultdict[int, list[Approval]] = defaultdict(list)  # by draft
         self.jobs: defaultdict[int, list[Job]] = defaultdict(list)
+        self.returned: dict[int, dict[str, Any]] = {}  # what came back last
 
     @classmethod
-    def of(cls, session: Session, ids: Sequence[int]) -> "_About":
+    def of(cls, session: Session, site: Site, found: Sequence[Series]) -> "_About":
         about = cls()
+        ids = [one.id for one in found]
         drafts = select(Draft).where(Draft.series_id.in_(ids)).order_by(Draft.id)
         for draft in session.scalars(drafts):
             about.drafts[draft.series_id].append(draft)
@@ -89,6 +89,13 @@ class _About:
             about.approvals[approval.draft_id].append(approval)
         for job in session.scalars(select(Job).where(Job.series_id.in_(ids)).order_by(Job.id)):
             about.jobs[job.series_id or 0].append(job)
+        drawn_on = set(session.scalars(patients_with_structures()))
+        for one in found:
+            came_back = returned_to(session, site, one) if one.patient_id in drawn_on else []
+            if came_back:
+                structures, _ = came_back[0]
+                sender = printable(structures.calling_ae)
+                about.returned[one.id] = {"sender": sender, "at": structures.last_at}
         return about
 
     def row(self, series: Series) -> dict[str, Any]:
@@ -104,6 +111,7 @@ class _About:
             "jobs": [_job(job) for job in self.jobs[series.id] if job.state not in OVER],
             **_of_draft(draft),
             **_of_approval(approval),
+            "returned": self.returned.get(series.id),
         }
 
 
@@ -153,7 +161,7 @@ def one(asked: Asked) -> Response:
         series = series_of(session, asked.id())
         drafts = drafts_of(session, series.id)
         draft = _latest(drafts)
-        layers = list(_layers(session, page.site, drafts))
+        layers = list(layers_of(session, page.site, series, drafts))
         to_review = _to_review(session, page.site, draft)
         doubts = _doubts(session, series, draft)
     if page.once.is_first(visitor.key, "viewed", series.uid):
@@ -190,7 +198,7 @@ def _to_review(session: Session, site: Site, draft: Draft | None) -> dict[str, A
         "draft_id": draft.id,
         "draft_uid": draft.sop_instance_uid,
         "grid": grid_as_plain(prepared(site.folder, draft).grid),
-        "review_order": _review_order(draft),
+        "review_order": review_order(draft),
         "lock": {"who": lock.who, "until": lock.until} if lock else None,
     }
 
@@ -213,74 +221,6 @@ def series_of(session: Session, series_id: int) -> Series:
     if series is None or series.modality != CT:
         raise RefusedError(404, NotThere())
     return series
-
-
-def drafts_of(session: Session, series_id: int) -> list[Draft]:
-    """Return the drafts of a series, the newest last."""
-    drafts = select(Draft).where(Draft.series_id == series_id).order_by(Draft.id)
-    return list(session.scalars(drafts))
-
-
-def _review_order(draft: Draft) -> list[dict[str, Any]]:
-    order = []
-    for row in draft.review_order:
-        reasons = [reason_of(row["organ"], failure) for failure in row["failures"]]
-        order.append({"organ": row["organ"], "reasons": reasons})
-    return order
-
-
-def _layers(
-    session: Session,
-    site: Site,
-    drafts: Sequence[Draft],
-) -> Iterator[dict[str, Any]]:
-    """Yield what can be shown on a CT, the newest first; a draft after what became of it."""
-    for draft in reversed(drafts):
-        template = template_of(site.rule(draft.rule))
-        names = names_of(template, draft)
-        remarks = _remarks(draft)
-        approvals = select(Approval).where(Approval.draft_id == draft.id)
-        for approval in session.scalars(approvals.order_by(Approval.id.desc())):
-            when = day_and_clock(approval.approved_at)
-            yield {
-                "id": f"approved-{approval.id}",
-                "kind": "approved",
-                "label": f"Approved by {approval.reviewer}, {when}",
-                "organs": _organs(template, list(approval.changes), names, {}),
-            }
-        version = session.get(ModelVersion, draft.model_id)
-        called = f"{version.name} version {version.number}" if version else "a model"
-        yield {
-            "id": f"draft-{draft.id}",
-            "kind": "draft",
-            "label": f"{called}, {day_and_clock(draft.made_at)}",
-            "organs": _organs(template, organs_of(draft), names, remarks),
-        }
-
-
-def _organs(
-    template: Template,
-    organs: Sequence[str],
-    names: Mapping[str, str],
-    remarks: Mapping[str, str],
-) -> list[dict[str, str]]:
-    found = []
-    for organ in organs:
-        red, green, blue = template.colour_of(organ)
-        found.append(
-            {
-                "organ": organ,
-                "roi_name": names.get(organ, organ),
-                "colour": f"#{red:02x}{green:02x}{blue:02x}",
-                "remark": remarks.get(organ, ""),
-            }
-        )
-    return found
-
-
-def _remarks(draft: Draft) -> dict[str, str]:
-    """Return what speaks against an organ's contour, by organ."""
-    return {row["organ"]: "; ".join(row["reasons"]) for row in _review_order(draft)}
 
 
 # Its voxels

@@ -17,7 +17,7 @@
  *   slice_z_mm: number[], origin_mm: [number, number]}} Grid
  */
 /** @typedef {{organ: string, roi_name: string, colour: string, remark: string}} LayerOrgan */
-/** @typedef {{id: string, kind: "draft"|"approved", label: string, organs: LayerOrgan[]}} LayerFacts */
+/** @typedef {{id: string, kind: "draft"|"approved"|"returned", label: string, organs: LayerOrgan[]}} LayerFacts */
 /** @typedef {{who: string, until: number}} Lock */
 /**
  * @typedef {{id: number, patient_name: string, patient_id: string, description: string, grid: Grid,
@@ -51,7 +51,8 @@
  * @typedef {{id: number, patient_name: string, patient_id: string, description: string,
  *   received_at: number, slices: number, state: string, words: string, organs: number,
  *   look_first: string[], draft_id: number|null, approved_at: number|null,
- *   approved_by: string|null, jobs: JobRow[]}} SeriesRow
+ *   approved_by: string|null, returned: {sender: string, at: number}|null,
+ *   jobs: JobRow[]}} SeriesRow
  */
 /**
  * @typedef {{id: number, number: number, state: string, made_at: number,
