@@ -5,7 +5,18 @@ from sqlalchemy import select, text
 
 from recontour.service import jobs
 from recontour.service.settings import Site
-from recontour.service.store import ARRIVING, FORMAT, TAKEN, Edit, Format, Job, Series, Store
+from recontour.service.store import (
+    ARRIVING,
+    FORMAT,
+    TAKEN,
+    Draft,
+    Edit,
+    Format,
+    Job,
+    ModelVersion,
+    Series,
+    Store,
+)
 
 
 def arrived(uid: str) -> Series:
@@ -41,6 +52,30 @@ def test_who_only_reads_does_not_wait_for_who_writes_and_changes_nothing(store: 
         session.scalars(select(Series)).one().state = ARRIVING
     with store.reading() as session:
         assert session.scalars(select(Series)).one().state == TAKEN
+
+
+def test_a_database_of_the_second_format_is_brought_up_to_date(site: Site, store: Store) -> None:
+    with store.begin() as session:
+        session.add(ModelVersion(name="north", number=0, file="", sha256="", state="", made_at=0.0))
+        session.add(arrived("1.2"))
+        session.flush()
+        session.add(
+            Draft(series_id=1, generation=0, rule="all", model_id=1, folder="",
+                  sop_instance_uid="1.2.3", made_at=0.0)
+        )  # fmt: skip
+        session.flush()
+        session.add(
+            Edit(draft_id=1, number=1, organ="Lens_L", kind="brush", who="doctor", at=0.0,
+                 before={}, after={}, is_undone=True)
+        )  # fmt: skip
+    with store.begin() as session:
+        session.execute(text("ALTER TABLE edits DROP COLUMN request"))
+        session.execute(text("UPDATE format SET version = 2"))
+    store = Store.of(site)
+    with store.begin() as session:
+        (edit,) = session.scalars(select(Edit))
+        assert (edit.number, edit.organ, edit.is_undone, edit.request) == (1, "Lens_L", True, "")
+        assert [one.version for one in session.query(Format)] == [FORMAT]
 
 
 def test_a_database_of_the_first_format_is_brought_up_to_date(site: Site, store: Store) -> None:
