@@ -278,6 +278,74 @@ def test_a_killed_server_loses_no_stroke(doctor: Person, served: Served, draft: 
     assert doctor.working()["revision"] == 2
 
 
+def replace_draft(site: Site, draft: int, uid: str) -> None:
+    """Give a draft's number to another one, as happens when a patient's data was deleted."""
+    store = Store.of(site)
+    with store.begin() as session:
+        session.get_one(Draft, draft).sop_instance_uid = uid
+    store.engine.dispose()
+
+
+def test_a_window_of_a_replaced_draft_changes_nothing_and_offers_to_load(
+    doctor: Person, site: Site, draft: int
+) -> None:
+    doctor.open(draft)
+    choose(doctor, "Lens_R")
+    doctor.says('#organs li:has([title="Lens_R"])', "seen")
+    choose(doctor, STEM)
+    doctor.press("b")
+    replace_draft(site, draft, "1.2.3.1")
+    doctor.drag((15.0, 0.0), (25.0, 0.0))
+    doctor.says("#trouble", "of another draft")
+    assert doctor.working()["revision"] == 0
+    doctor.find("#trouble button").click()
+    until(lambda: doctor.find("#trouble").get_property("hidden"), "the page to load")
+    doctor.open(draft)
+    replace_draft(site, draft, "1.2.3.2")
+    doctor.press(Keys.CONTROL, Keys.ENTER)
+    doctor.says("#approval-warning", "Lens_R.")  # was not looked at in this draft
+    doctor.find("#approval-yes").click()
+    doctor.says("#trouble", "of another draft")
+    doctor.find("#trouble button").click()
+    doctor.open(draft)
+    choose(doctor, STEM)
+    doctor.press("b")
+    doctor.drag((15.0, 0.0), (25.0, 0.0))
+    doctor.reaches(1)
+    doctor.troubles()  # Chromium notes each answer of 409
+
+
+# Lets one stroke reach the server, and loses the answer. Then the page sends it again.
+LOSE_AN_ANSWER = """
+const fetched = window.fetch;
+window.asked = [];
+window.fetch = async (path, options) => {
+  const answer = await fetched(path, options);
+  if (!String(path).endsWith("/edits")) return answer;
+  window.asked.push(JSON.parse(options.body).request);
+  if (window.asked.length === 1) throw new TypeError("the answer is lost");
+  return answer;
+};
+"""
+
+
+def test_a_stroke_whose_answer_was_lost_is_sent_again_and_drawn_once(
+    doctor: Person, draft: int
+) -> None:
+    doctor.open(draft)
+    choose(doctor, STEM)
+    doctor.press("b")
+    doctor.run(LOSE_AN_ANSWER)
+    doctor.drag((15.0, 0.0), (25.0, 0.0))
+    until(lambda: doctor.run("return window.asked.length") == 2, "the stroke to be sent again")
+    doctor.reaches(1)
+    first, second = doctor.run("return window.asked")
+    assert first == second
+    doctor.drag((15.0, 4.0), (25.0, 4.0))
+    doctor.reaches(2)
+    assert len(set(doctor.run("return window.asked"))) == 2
+
+
 def test_words_can_be_read_and_controls_have_names(served: Served, draft: int) -> None:
     """WCAG 2.2 AA: a contrast of 4.5 : 1 (1.4.3), and a name for each control (4.1.2)."""
     with someone(served.url) as boss:

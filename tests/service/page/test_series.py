@@ -302,6 +302,17 @@ def test_an_old_window_does_not_change_another_draft_of_the_same_number(served: 
         answer = doctor.change(path, 1, **(sent | old))
         assert answer.status_code == 409
         assert "of another draft" in answer.json()["error"]
+        assert answer.json()["kind"] == "other_draft"
+
+
+@pytest.mark.parametrize("field", ["draft_uid", "request"])
+def test_a_stroke_says_which_draft_it_means_and_has_an_id(served: Served, field: str) -> None:
+    (doctor,) = served.browsers("doctor")
+    sent = {"draft_uid": doctor.draft_uid(), "revision": 0, "request": "first-stroke"}
+    del sent[field]
+    answer = doctor.post("/api/drafts/1/undo", sent)
+    assert answer.status_code == 400
+    assert answer.json()["error"].startswith(f"{field} is missing")
 
 
 def test_a_request_that_comes_twice_is_done_once(served: Served) -> None:

@@ -15,7 +15,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from recontour.errors import RecontourError
-from recontour.findings import Finding, words
+from recontour.findings import Finding, kind, words
 from recontour.service.page.asked import Asked, Page, answered, refuse_unless_may
 from recontour.service.page.findings import NotThere, WentWrong
 from recontour.service.page.pages import refusal
@@ -132,7 +132,7 @@ def _refused(
 ) -> Response:
     """Return an answer that says why there is no other one, in JSON or as a page."""
     if request.url.path.startswith(API):
-        return answered({"error": words(finding)}, status)
+        return answered({"error": words(finding), "kind": kind(finding)}, status)
     if status == 401:
         return RedirectResponse("/login", 303)
     return refusal(asked, status, finding)

@@ -275,7 +275,7 @@ def _understood(adapter: TypeAdapter[Sent], sent: Mapping[str, Any]) -> Sent:
         raise RefusedError(400, NotUnderstood(what=_known_field(where))) from error
 
 
-FIELDS = ("organ", "revision", "op", "organs", "seconds")
+FIELDS = ("draft_uid", "request", "organ", "revision", "op", "organs", "seconds")
 
 
 def _known_field(where: str) -> str:

@@ -2,15 +2,24 @@
 
 /** What the server answered instead of what was asked for. status 0: it did not answer. */
 export class ApiError extends Error {
-  /** @param {number} status @param {string} words one sentence that says what would help */
-  constructor(status, words) {
+  /**
+   * @param {number} status @param {string} words one sentence that says what would help
+   * @param {string} [kind] of the finding, such as "newer_edits"
+   */
+  constructor(status, words, kind = "") {
     super(words);
     this.status = status;
+    this.kind = kind;
   }
 
   /** @returns {boolean} whether the server, or the way to it, may be back soon */
   get isAway() {
     return this.status === 0 || (this.status >= 502 && this.status <= 504);
+  }
+
+  /** @returns {boolean} whether this window shows a draft that is no longer there */
+  get isOfAnotherDraft() {
+    return this.kind === "other_draft";
   }
 }
 
@@ -33,17 +42,18 @@ async function asked(path, options) {
   }
   if (response.ok) return response;
   if (response.status === 401) location.assign("/login");
-  throw new ApiError(response.status, await wordsOf(response));
+  throw await errorOf(response);
 }
 
 /** @param {Response} response */
-async function wordsOf(response) {
+async function errorOf(response) {
+  const { status } = response;
   const type = response.headers.get("content-type") ?? "";
   if (type.startsWith("application/json")) {
-    const answer = await response.json();
-    if (typeof answer.error === "string") return answer.error;
+    const { error, kind } = await response.json();
+    if (typeof error === "string") return new ApiError(status, error, kind);
   }
-  return `The server answered with an error (${response.status}).`;
+  return new ApiError(status, `The server answered with an error (${status}).`);
 }
 
 /** @param {string} path @returns {Promise<any>} */

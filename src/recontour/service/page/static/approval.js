@@ -94,10 +94,20 @@ export class Approval {
       this.approved(organs.length, answer);
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      this.trouble.textContent = error.message;
-      this.trouble.hidden = false;
+      this.giveWay(error);
     } finally {
       this.yes.disabled = false;
     }
+  }
+
+  /** The server refused. @param {ApiError} error */
+  giveWay(error) {
+    if (error.isOfAnotherDraft) {
+      this.dialog.close();
+      this.working.replaced(error);
+      return;
+    }
+    this.trouble.textContent = error.message;
+    this.trouble.hidden = false;
   }
 }

@@ -28,7 +28,7 @@ class Drawing {
     const original = bench.layers.find((layer) => layer.id === `draft-${draft}`);
     this.working = new Working(draft, uid, original);
     const { layer } = this.working;
-    this.seen = new Seen(`${draft} ${facts.me}`, bench.look, layer, bench.organs);
+    this.seen = new Seen(`${uid} ${facts.me}`, bench.look, layer, bench.organs);
     this.lock = new DraftLock(facts.id, draft, facts.me, facts.lock);
     this.tools = new Tools(axial, bench.look, this.working, () => bench.mayDraw());
   }

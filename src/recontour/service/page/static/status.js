@@ -26,6 +26,14 @@ export function complain(words) {
   trouble.hidden = false;
 }
 
+/** Say what stays wrong until the page is loaded again. @param {string} words */
+function offerToLoad(words) {
+  const button = element("button", {}, "Load again");
+  button.addEventListener("click", () => location.reload());
+  complain(words);
+  byId("trouble", HTMLElement).append(" ", button);
+}
+
 /** @param {import("./types.js").SeriesFacts} facts */
 export function showTitle({ patient_name, patient_id, description, findings }) {
   const name = patient_name || patient_id || "Without a name";
@@ -80,6 +88,10 @@ export function showWork(bench) {
   working.addEventListener("refused", (event) => {
     const refused = /** @type {CustomEvent<string>} */ (event);
     say(refused.detail);
+  });
+  working.addEventListener("replaced", (event) => {
+    const replaced = /** @type {CustomEvent<string>} */ (event);
+    offerToLoad(replaced.detail);
   });
   window.addEventListener("beforeunload", (event) => {
     if (working.queue.length) event.preventDefault();

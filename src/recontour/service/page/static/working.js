@@ -116,9 +116,18 @@ export class Working extends EventTarget {
    */
   async giveWay(error) {
     for (const dropped of this.queue.splice(1)) dropped.done();
+    if (error.isOfAnotherDraft) {
+      this.replaced(error);
+      return true;
+    }
     this.dispatchEvent(new CustomEvent("refused", { detail: error.message }));
     await this.load().catch(() => undefined);
     return true;
+  }
+
+  /** Nothing of this window's draft can be shown any more. @param {ApiError} error */
+  replaced(error) {
+    this.dispatchEvent(new CustomEvent("replaced", { detail: error.message }));
   }
 
   /**
