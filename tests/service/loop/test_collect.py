@@ -171,13 +171,14 @@ def test_what_has_gone_is_not_collected(registered: Site, store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    ("is_approved", "moment", "takes_unapproved", "counts"),
+    ("status", "moment", "takes_unapproved", "counts"),
     [
-        (True, "29991231", False, True),
-        (True, "19991231", False, False),
-        (False, "29991231", False, False),
-        (False, "29991231", True, True),
-        (False, "19991231", True, False),
+        ("APPROVED", "29991231", False, True),
+        ("APPROVED", "19991231", False, False),
+        ("", "29991231", False, False),
+        ("", "29991231", True, True),
+        ("", "19991231", True, False),
+        ("REJECTED", "29991231", True, False),
     ],
 )
 def test_a_structure_set_that_came_back_counts_if_it_was_approved_later(
@@ -185,7 +186,7 @@ def test_a_structure_set_that_came_back_counts_if_it_was_approved_later(
     store: Store,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    is_approved: bool,
+    status: str,
     moment: str,
     takes_unapproved: bool,
     counts: bool,
@@ -198,10 +199,12 @@ def test_a_structure_set_that_came_back_counts_if_it_was_approved_later(
     def as_approved(folder: Path) -> object:
         archive = whole(folder)
         when = (moment, "120000000000")
-        reviewed = when if is_approved else ("", "")
+        is_approved, is_rejected = status == "APPROVED", status == "REJECTED"
+        reviewed = when if status else ("", "")
         sets = []
         for one in archive.structure_sets:
-            sets.append(replace(one, is_approved=is_approved, reviewed=reviewed, drawn=when))
+            judged = replace(one, is_approved=is_approved, is_rejected=is_rejected)
+            sets.append(replace(judged, reviewed=reviewed, drawn=when))
         return replace(archive, structure_sets=tuple(sets))
 
     monkeypatch.setattr("recontour.service.review.returned.read_archive", as_approved)

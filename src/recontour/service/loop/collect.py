@@ -22,6 +22,7 @@ from recontour.cohort.patients import salt_if_any
 from recontour.dicom import (
     Archive,
     Authorship,
+    StructureSetFile,
     read_archive,
     read_scan,
     read_structure_set,
@@ -95,7 +96,7 @@ def collect_returned(site: Site, store: Store, series_id: int) -> str | None:
     """Take a structure set that came back from elsewhere into the cohort of its model.
 
     Returns: the case's id; None if its CT is unknown or was never contoured, or if nobody approved
-        it and the site does not learn from such sets (`take_unapproved`).
+        it and the site does not learn from such sets (`take_unapproved`), or somebody rejected it.
     Raises: RecontourError: the case cannot be imported.
     """
     with store.reading() as session:
@@ -153,7 +154,7 @@ def _returned(session: Session, site: Site, series_id: int) -> _Reviewed | None:
         return None
     folder = SiteFolder(site.folder)
     for found in came_back(session, site, structures):
-        if not (found.is_approved or site.loop.take_unapproved):
+        if not _counts(site, found):
             continue
         of_ct = select(Series).where(Series.uid.in_(found.series_uids), Series.modality == "CT")
         for ct in session.scalars(of_ct):
@@ -167,6 +168,13 @@ def _returned(session: Session, site: Site, series_id: int) -> _Reviewed | None:
                     approval_id=None,
                 )
     return None
+
+
+def _counts(site: Site, found: StructureSetFile) -> bool:
+    """Return whether a site learns from a structure set that came back. Never if it is rejected."""
+    if found.is_rejected:
+        return False
+    return found.is_approved or site.loop.take_unapproved
 
 
 def _last_approval(session: Session, ct: Series) -> tuple[str, str]:
