@@ -19,6 +19,8 @@ from tests.service.page.site_with_a_draft import (
     NAMES,
     add_draft,
     add_people,
+    add_returned,
+    add_small_draft,
     password_of,
     small_case,
     write_site,
@@ -39,8 +41,12 @@ RADIUS_MM = 4.0  # of the brush at first
 @pytest.fixture(scope="module")
 def site_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A site without patients."""
+    return new_site(tmp_path_factory.mktemp("page"))
+
+
+def new_site(folder: Path) -> Path:
     need_chromium()
-    path = write_site(tmp_path_factory.mktemp("page"), port=free_port())
+    path = write_site(folder, port=free_port())
     store = Store.of(read_site(path))
     add_people(store)
     store.engine.dispose()
@@ -344,6 +350,36 @@ def test_a_stroke_whose_answer_was_lost_is_sent_again_and_drawn_once(
     doctor.drag((15.0, 4.0), (25.0, 4.0))
     doctor.reaches(2)
     assert len(set(doctor.run("return window.asked"))) == 2
+
+
+def test_what_came_back_is_listed_with_its_label_and_can_be_copied(tmp_path: Path) -> None:
+    path = new_site(tmp_path)
+    site = read_site(path)
+    store = Store.of(site)
+    draft = add_small_draft(site, store)
+    with store.begin() as session:
+        file = site.folder / session.get_one(Draft, draft).folder / STRUCTURES
+    label = "Round <b>2</b>"
+    number = add_returned(site, store, file, draft, uid="1.2.3.3", status="UNAPPROVED", label=label)
+    store.engine.dispose()
+    with Served(path, site.page.port) as served, someone(served.url) as doctor:
+        doctor.log_in("doctor", password_of("doctor"))
+        came = f'A structure set "{label}" came from OHIF, not approved, '
+        doctor.says("#series tbody", came)
+        doctor.open(draft)
+        doctor.says("#layers", "From OHIF, not approved, ")
+        doctor.says("#layers", f": {label}")
+        choose(doctor, STEM)
+        original = doctor.working()["contours"][STEM]
+        doctor.press(Keys.END, "x")
+        doctor.reaches(1)
+        assert doctor.working()["contours"][STEM] != original
+        layer = f"returned-{number}"
+        doctor.run("document.querySelector('#copy-from').value = arguments[0]", layer)
+        doctor.press(Keys.SHIFT, "c")
+        doctor.reaches(2)
+        assert doctor.working()["contours"][STEM] == original
+        assert doctor.troubles() == []
 
 
 def test_words_can_be_read_and_controls_have_names(served: Served, draft: int) -> None:

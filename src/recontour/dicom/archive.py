@@ -369,6 +369,7 @@ def _structure_set_file(path: Path, header: Dataset) -> StructureSetFile:
         reviewed=behind.reviewed,
         replaces=behind.replaces,
         drafted_by=_model_of(header) if is_draft else "",
+        label=text(header, "StructureSetLabel"),
     )
 
 

@@ -91,6 +91,7 @@ class StructureSetFile:
     a reviewer. shares_uid: another one has its SOPInstanceUID and is no copy. copies_differ_in:
     attributes that do not matter. is_approved: its status says so; reviewed: when, as `drawn`.
     replaces: the SOPInstanceUIDs of those that it was made from. drafted_by: a draft's model.
+    label: what it calls itself, which may name a patient.
     """
 
     path: Path
@@ -109,6 +110,7 @@ class StructureSetFile:
     reviewed: tuple[str, str] = ("", "")
     replaces: frozenset[str] = frozenset()
     drafted_by: str = ""
+    label: str = ""
 
     @property
     def rank(self) -> tuple[bool, bool, bool]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pydicom
 
 from recontour.dicom import Authorship, Scan, ScanIdentity, read_structure_set, write_scan
 from recontour.dicom.rtstruct_out import write_structure_set
@@ -176,6 +177,33 @@ def add_another_draft(
         session.add(draft)
         session.flush()
         return draft.id
+
+
+def add_returned(
+    site: Site, store: Store, file: Path, series_id: int, *, uid: str, status: str, label: str
+) -> int:
+    """Add a structure set that OHIF saved anew and sent back; return its series' id.
+
+    file: what it was made from. series_id: of its CT. uid: its new SOP Instance UID. status: of its
+    approval, as DICOM writes it.
+    """
+    dataset = pydicom.dcmread(file)
+    dataset.SOPInstanceUID = uid
+    dataset.Manufacturer = "Another"
+    dataset.ApprovalStatus = status
+    dataset.StructureSetLabel = label
+    with store.begin() as session:
+        ct = session.get_one(Series, series_id)
+        series = Series(
+            uid=dataset.SeriesInstanceUID, study_uid=ct.study_uid, patient_id=ct.patient_id,
+            modality="RTSTRUCT", calling_ae="OHIF", first_at=now(), last_at=now(), state=TAKEN,
+        )  # fmt: skip
+        session.add(series)
+        session.flush()
+        folder = SiteFolder(site.folder).received(series.uid)
+        folder.mkdir()
+        dataset.save_as(folder / "RS.dcm")
+        return series.id
 
 
 def _review_order(organs: tuple[str, ...]) -> list[dict[str, object]]:

@@ -4,22 +4,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pydicom
 import pytest
 from tests.service.page.conftest import Browser, Served
-from tests.service.page.site_with_a_draft import GRID, small_case
+from tests.service.page.site_with_a_draft import GRID, add_returned, small_case
 
 from recontour.findings import Unexpected, as_json
 from recontour.geometry import Contour, rasterise
 from recontour.service import jobs
-from recontour.service.folder import SiteFolder
 from recontour.service.node.findings import OutdatedNotSent
 from recontour.service.review.planes import from_plain
 from recontour.service.store import (
     ARRIVING,
     COMPLETE,
     INCOMPLETE,
-    TAKEN,
     UNMATCHED,
     Approval,
     Audited,
@@ -32,6 +29,7 @@ from recontour.service.store import (
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
 ANOTHER_UID = "1.2.3.9"
+LABEL = "Plan <b>"
 AWAY = Unexpected(reason="it does not answer")
 
 
@@ -194,36 +192,31 @@ def test_a_correction_is_approved_and_shown_as_a_layer(served: Served) -> None:
 
 def came_back(served: Served, approved: Path, status: str) -> int:
     """Let another program have saved an approved set anew; return its row."""
-    dataset = pydicom.dcmread(approved)
-    dataset.SOPInstanceUID = ANOTHER_UID
-    dataset.Manufacturer = "Another"
-    dataset.ApprovalStatus = status
-    with served.store.begin() as session:
-        ct = session.get_one(Series, 1)
-        series = Series(
-            uid=dataset.SeriesInstanceUID, study_uid=ct.study_uid, patient_id=ct.patient_id,
-            modality="RTSTRUCT", calling_ae="OHIF", first_at=now(), last_at=now(), state=TAKEN,
-        )  # fmt: skip
-        session.add(series)
-        session.flush()
-        folder = SiteFolder(served.site.folder).received(series.uid)
-        folder.mkdir()
-        dataset.save_as(folder / "RS.dcm")
-        return series.id
+    return add_returned(
+        served.site, served.store, approved, 1, uid=ANOTHER_UID, status=status, label=LABEL
+    )
 
 
-def test_what_came_back_from_another_program_is_listed_and_shown(served: Served) -> None:
+@pytest.mark.parametrize(
+    ("status", "review"),
+    [("UNAPPROVED", "not approved"), ("APPROVED", "approved"), ("REJECTED", "rejected")],
+)
+def test_what_came_back_from_another_program_is_listed_and_shown(
+    served: Served, status: str, review: str
+) -> None:
     doctor, viewer = served.browsers("doctor", "viewer")
     doctor.dab()
     doctor.change("approve", 1, organs=["Brainstem"])
     with served.store.begin() as session:
         approved = served.site.folder / session.get_one(Approval, 1).file
     assert row(viewer)["returned"] is None
-    number = came_back(served, approved, "UNAPPROVED")
-    assert row(viewer)["returned"]["sender"] == "OHIF"
+    number = came_back(served, approved, status)
+    listed = row(viewer)["returned"]
+    assert (listed["sender"], listed["review"], listed["label"]) == ("OHIF", review, LABEL)
     layer, *_ = viewer.get("/api/series/1").json()["layers"]
     assert (layer["id"], layer["kind"]) == (f"returned-{number}", "returned")
-    assert layer["label"].startswith("From OHIF, ")
+    assert layer["label"].startswith(f"From OHIF, {review}, ")
+    assert layer["label"].endswith(f": {LABEL}")
     shown = viewer.get(f"/api/layers/returned-{number}/contours").json()
     assert shown == viewer.get("/api/layers/approved-1/contours").json()
     assert viewer.get("/api/layers/returned-1/contours").status_code == 404

@@ -21,7 +21,7 @@ from recontour.service.page.words import day_and_clock, reason_of
 from recontour.service.review.approve import by_organ, names_of, template_of
 from recontour.service.review.planes import slices_of
 from recontour.service.review.prepared import ByOrgan, prepared
-from recontour.service.review.returned import returned_to
+from recontour.service.review.returned import returned_to, review_of
 from recontour.service.review.working import organs_of
 from recontour.service.settings import Site
 from recontour.service.store import Approval, Draft, ModelVersion, Series
@@ -83,12 +83,13 @@ def _returned_layers(
     template = template_of(site.rule(draft.rule))
     names = names_of(template, draft)
     for structures, found in returned_to(session, site, series):
-        approved = ", approved" if found.is_approved else ""
         sender = printable(structures.calling_ae)
+        when = day_and_clock(structures.last_at)
+        called = f": {printable(found.label)}" if found.label else ""
         yield {
             "id": f"returned-{structures.id}",
             "kind": "returned",
-            "label": f"From {sender}{approved}, {day_and_clock(structures.last_at)}",
+            "label": f"From {sender}, {review_of(found)}, {when}{called}",
             "organs": _organs(template, organs_of(draft), names, {}),
         }
 

@@ -8,6 +8,7 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 from starlette.responses import Response, StreamingResponse
 
+from recontour.dicom import StructureSetFile
 from recontour.service import jobs as queue
 from recontour.service.audit import Event, audit
 from recontour.service.page.asked import Asked, answered, refuse_unless_may
@@ -21,7 +22,7 @@ from recontour.service.page.words import (
 )
 from recontour.service.review import locks
 from recontour.service.review.prepared import Prepared, grid_as_plain, prepared
-from recontour.service.review.returned import patients_with_structures, returned_to
+from recontour.service.review.returned import patients_with_structures, returned_to, review_of
 from recontour.service.review.working import organs_of
 from recontour.service.rules import Arrived, decide
 from recontour.service.settings import Site
@@ -93,9 +94,7 @@ class _About:
         for one in found:
             came_back = returned_to(session, site, one) if one.patient_id in drawn_on else []
             if came_back:
-                structures, _ = came_back[0]
-                sender = printable(structures.calling_ae)
-                about.returned[one.id] = {"sender": sender, "at": structures.last_at}
+                about.returned[one.id] = _of_returned(*came_back[0])
         return about
 
     def row(self, series: Series) -> dict[str, Any]:
@@ -126,6 +125,16 @@ def _of_approval(approval: Approval | None) -> dict[str, Any]:
     if approval is None:
         return {"approved_at": None, "approved_by": None}
     return {"approved_at": approval.approved_at, "approved_by": approval.reviewer}
+
+
+def _of_returned(structures: Series, found: StructureSetFile) -> dict[str, Any]:
+    """Return what the list says of a structure set that came back. at: seconds since 1970."""
+    return {
+        "sender": printable(structures.calling_ae),
+        "at": structures.last_at,
+        "review": review_of(found),
+        "label": printable(found.label),
+    }
 
 
 Row = TypeVar("Row")

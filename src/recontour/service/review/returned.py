@@ -58,6 +58,16 @@ def moment_of(found: StructureSetFile) -> tuple[str, str]:
     return found.reviewed if found.is_approved else found.drawn
 
 
+def review_of(found: StructureSetFile) -> str:
+    """Return how a structure set was judged where it comes from, in words.
+
+    OHIF and some planning systems write nothing of it.
+    """
+    if found.is_rejected:
+        return "rejected"
+    return "approved" if found.is_approved else "not approved"
+
+
 @lru_cache(maxsize=KEPT)
 def _structure_sets(folder: Path, _last_at: float) -> tuple[StructureSetFile, ...]:
     """Read the structure sets in a folder. _last_at: when it changed last."""

@@ -126,12 +126,18 @@ function words(row) {
   const isFailed = row.jobs.some((job) => job.state === "failed");
   const isHeld = LOOKS.get(row.state) === "held";
   const lines = row.words ? [said(row.words, isFailed ? "bad" : isHeld ? "warn" : "dim")] : [];
-  if (row.returned) lines.push(said(`A structure set came from ${row.returned.sender}, ${moment(row.returned.at)}.`, "dim"));
+  if (row.returned) lines.push(said(cameBack(row.returned), "dim"));
   for (const job of row.jobs) {
     const isNew = job.words && !row.words.includes(job.words);
     if (isNew) lines.push(said(job.words, job.state === "failed" ? "bad" : "warn"));
   }
   return lines;
+}
+
+/** @param {import("./types.js").Returned} returned @returns {string} a sentence */
+function cameBack({ sender, at, review, label }) {
+  const called = label ? ` "${label}"` : "";
+  return `A structure set${called} came from ${sender}, ${review}, ${moment(at)}.`;
 }
 
 /** @param {string} words @param {string} tone */

@@ -47,11 +47,12 @@
  *   | {kind: "copy", layer: string, slices: number[]|null}} Op
  */
 /** @typedef {{id: number, kind: string, state: string, words: string}} JobRow */
+/** @typedef {{sender: string, at: number, review: string, label: string}} Returned */
 /**
  * @typedef {{id: number, patient_name: string, patient_id: string, description: string,
  *   received_at: number, slices: number, state: string, words: string, organs: number,
  *   look_first: string[], draft_id: number|null, approved_at: number|null,
- *   approved_by: string|null, returned: {sender: string, at: number}|null,
+ *   approved_by: string|null, returned: Returned|null,
  *   jobs: JobRow[]}} SeriesRow
  */
 /**
