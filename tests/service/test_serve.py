@@ -100,8 +100,10 @@ def test_a_database_that_is_away_gets_the_jobs_back_later(folder: SiteFolder) ->
     assert gave_back[0] == gave_back[1]
 
 
+# A shell without job control lets what it starts in the background ignore SIGINT.
 ALONE = f"""
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from pathlib import Path
 from recontour.service.folder import SiteFolder
 from recontour.service.serve import Supervisor
@@ -114,11 +116,15 @@ def test_children_end_with_their_parent(folder: SiteFolder, number: signal.Signa
     with subprocess.Popen(
         [sys.executable, "-c", ALONE, folder.path], stderr=subprocess.DEVNULL
     ) as parent:
-        until(folder.processes.exists)
-        child = states(folder)["lasting"]["pid"]
-        assert isinstance(child, int)
-        assert is_running(child)
-        os.kill(parent.pid, number)
+        try:
+            until(folder.processes.exists)
+            child = states(folder)["lasting"]["pid"]
+            assert isinstance(child, int)
+            assert is_running(child)
+            os.kill(parent.pid, number)
+            parent.wait(MOST_S)
+        finally:
+            parent.kill()
     until(lambda: not is_running(child))
 
 

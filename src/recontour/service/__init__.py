@@ -4,6 +4,7 @@
                                                                   \\-> loop -> a better model
 
 settings    SITE.toml
+addresses   IP addresses, as sockets and settings write them
 rules       which rule takes a series
 folder      where a site keeps what
 store       what it knows beside the files: the tables of its database

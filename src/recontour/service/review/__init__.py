@@ -7,5 +7,6 @@ working     a draft's contours with its edits, undo and redo
 locks       who edits a draft
 changes     what was changed, in mm
 approve     the structure set that a person approved
+returned    what people corrected in another program
 findings    what can be found here
 """
