@@ -231,30 +231,20 @@ def whole(north: Cohort, target: Cohort, tmp_path_factory: pytest.TempPathFactor
     return Whole(study, lasted, scores)
 
 
-def test_two_kills_change_no_number(whole: Whole, tmp_path: Path) -> None:
-    moments = random.Random(7)
-    for _ in range(2):
-        process = whole.start(tmp_path / "out")
-        time.sleep(moments.uniform(0.3, 0.8) * whole.seconds)
-        process.kill()
-        process.wait()
-        assert all_gone(process.pid)
-    assert whole.start(tmp_path / "out").wait() == 0
-    assert dsc(tmp_path / "out") == whole.dsc
-    assert (tmp_path / "out" / "report.html").exists()
-
-
-def test_a_study_whose_workers_are_killed_goes_on_to_the_same_numbers(
-    whole: Whole, tmp_path: Path
-) -> None:
+def test_kills_of_workers_and_of_all_of_it_change_no_number(whole: Whole, tmp_path: Path) -> None:
     out = tmp_path / "out"
     process = whole.start(out)
     for begun in ("diary.csv", "result.json"):  # in a training, and when a cell is finished
         wait_for_any(out, begun)
         victim, *_ = workers_of(process.pid)
         os.kill(victim, signal.SIGKILL)
-    assert process.wait() == 0
-    assert dsc(tmp_path / "out") == whole.dsc
+    time.sleep(random.Random(7).uniform(0.1, 0.4) * whole.seconds)
+    process.kill()
+    process.wait()
+    assert all_gone(process.pid)
+    assert whole.start(out).wait() == 0
+    assert dsc(out) == whole.dsc
+    assert (out / "report.html").exists()
 
 
 def test_two_nodes_whose_workers_are_killed_give_the_same_numbers(
