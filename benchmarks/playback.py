@@ -41,10 +41,10 @@ from recontour.service.loop.learner import do_next
 from recontour.service.loop.versions import (
     CANDIDATE,
     file_of,
+    from_site_file,
     in_use,
     promote,
     register,
-    site_s_own,
     versions_of,
 )
 from recontour.service.settings import LoopSettings, Rule, Site, SiteModel
@@ -145,7 +145,7 @@ def arrive(site: Site, store: Store, drafter: Drafter, case: Case, pair: Any) ->
             link.symlink_to(file.resolve())
     with store.begin() as session:
         version = in_use(session, NAME)
-        first = site_s_own(session, NAME)
+        first = from_site_file(session, NAME)
     out = folder.drafts(pair.series.uid) / "1"
     out.mkdir(parents=True, exist_ok=True)
     drafter.draft(file_of(site, version), received, out / "RS.dcm")

@@ -4,15 +4,23 @@ An event is written in the transaction of what it tells of. It names a patient b
 ATNA asks; it holds no pixel data, no contour and no name.
 """
 
-from enum import Enum
+from enum import Enum, IntEnum
 
 from sqlalchemy.orm import Session
 
 from recontour.service.store import Audited, Series, now
 from recontour.wording import printable
 
-SUCCESS, MINOR, SERIOUS, MAJOR = 0, 4, 8, 12
 LONGEST = 200
+
+
+class Outcome(IntEnum):
+    """How an event ended, as ATNA counts it."""
+
+    SUCCESS = 0
+    MINOR = 4
+    SERIOUS = 8
+    MAJOR = 12
 
 
 class Event(Enum):
@@ -49,7 +57,7 @@ def audit(
     series: Series | None = None,
     address: str = "",
     what: str = "",
-    outcome: int = SUCCESS,
+    outcome: Outcome = Outcome.SUCCESS,
 ) -> None:
     """Write an event. what: words of recontour's own, such as the name of a destination."""
     session.add(

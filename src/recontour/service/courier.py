@@ -20,7 +20,7 @@ from recontour.dicom.requests import Commitment, new_transaction
 from recontour.errors import DicomError, RecontourError
 from recontour.findings import Finding, log_finding
 from recontour.service import jobs
-from recontour.service.audit import MINOR, SERIOUS, SUCCESS, Event, audit
+from recontour.service.audit import Event, Outcome, audit
 from recontour.service.child import Ending, begin_child
 from recontour.service.jobs import DRAFT, Claimed
 from recontour.service.node.commitment import STORED, TRANSACTIONS, without_answer
@@ -32,7 +32,7 @@ from recontour.service.node.findings import (
     WillNotKeep,
 )
 from recontour.service.node.mended import mend_pynetdicom
-from recontour.service.node.send import NotSentError, ask_commitment, store
+from recontour.service.node.send import NotSentError, ask_commitment, send_file
 from recontour.service.settings import Destination, Site
 from recontour.service.store import (
     ARRIVING,
@@ -113,7 +113,7 @@ class Courier:
             outdated = OutdatedNotSent(destination=destination)
             jobs.withdraw(session, job.id, outdated)
             what = f"{destination}: withdrawn"
-            audit(session, Event.SENT, "recontour", series=series, what=what, outcome=MINOR)
+            audit(session, Event.SENT, "recontour", series=series, what=what, outcome=Outcome.MINOR)
         log_finding(LOG, logging.WARNING, outdated)
         return False
 
@@ -126,7 +126,7 @@ class Courier:
         path = self._site.folder / job.subject["file"]
         sent = _read(path)
         if job.subject.get(STORED) != sent.sop_instance_uid:
-            store(self._site.node.ae_title, destination, path, sent)
+            send_file(self._site.node.ae_title, destination, path, sent)
             self._note_stored(job, destination, sent)
         if not destination.commitment:
             self._note_done(job)
@@ -156,7 +156,7 @@ class Courier:
                 series=session.get(Series, job.series_id) if job.series_id else None,
                 address=destination.address,
                 what=destination.name,
-                outcome=SUCCESS,
+                outcome=Outcome.SUCCESS,
             )
 
     def _note_transaction(self, job: Claimed) -> str:
@@ -210,7 +210,7 @@ class Courier:
                     "recontour",
                     series=session.get(Series, job.series_id) if job.series_id else None,
                     what=job.subject["destination"],
-                    outcome=SERIOUS,
+                    outcome=Outcome.SERIOUS,
                 )
         if not is_quiet:
             log_finding(LOG, logging.WARNING, finding)

@@ -13,12 +13,32 @@ from sqlalchemy.orm import Session
 
 from recontour.findings import Finding, as_json
 from recontour.service.findings import KeptDying
-from recontour.service.store import DONE, FAILED, RUNNING, WAITING, WITHDRAWN, Job, JobKind, now
+from recontour.service.store import (
+    DONE,
+    FAILED,
+    RUNNING,
+    WAITING,
+    WITHDRAWN,
+    Job,
+    JobKind,
+    Series,
+    now,
+)
 
 # Seconds before another try, for a day; after the last one the job fails.
 WAITS_S = (5, 15, 60, 300, 900, *(3600,) * 24)
 DRAFT = "draft"  # in the subject of a `send` job: the id of the draft, unless it was approved
 MOST_DEATHS = 5  # of processes at one job, which may be what kills them
+
+
+def contour_key(series: Series, rule: str) -> str:
+    """Return the key of the job that contours what there is of a series now."""
+    return f"{contour_keys(series)}{rule}"
+
+
+def contour_keys(series: Series) -> str:
+    """Return how the keys of all jobs begin that contour what there is of a series now."""
+    return f"contour {series.id} {series.generation} "
 
 
 @dataclass(frozen=True, slots=True)

@@ -193,8 +193,9 @@ def serve(site_file: Path, say: Say = print) -> None:
     """Serve a site until this process is asked to end.
 
     say: takes a line on what happens.
+    It returns when it is interrupted.
     Raises: SettingsError: the file, or the site's database, cannot be used, or another process
-        serves the site. KeyboardInterrupt: never; it is how this ends.
+        serves the site.
     """
     site = read_site(site_file)
     folder = SiteFolder(site.folder)

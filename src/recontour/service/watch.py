@@ -29,7 +29,7 @@ from recontour.service.node.findings import (
     NotJudged,
     OtherCount,
 )
-from recontour.service.node.keeping import listed
+from recontour.service.node.keeping import instances_in
 from recontour.service.node.mended import mend_pynetdicom
 from recontour.service.node.query import images_of_series
 from recontour.service.node.send import NotSentError
@@ -139,7 +139,7 @@ class Watcher:
         series = session.get(Series, series_id)
         if series is None or not is_undecided(series):
             return None
-        kept, rivals = listed(self._folder.received(series.uid))
+        kept, rivals = instances_in(self._folder.received(series.uid))
         quiet_for_s = now() - series.last_at
         transfers = _transfers(session, series)
         verdict = judge(transfers, kept, rivals, quiet_for_s, self._site.node.quiet_s)
@@ -210,7 +210,7 @@ class Watcher:
         jobs.put(
             session,
             "contour",
-            f"contour {series.id} {series.generation} {rule.name}",
+            jobs.contour_key(series, rule.name),
             {"rule": rule.name, "anyway": False, INSTANCES: series.instances},
             series_id=series.id,
         )
@@ -289,10 +289,10 @@ def _transfers(session: Session, series: Series) -> tuple[Transfer, ...]:
 
 def _count_generation(session: Session, series: Series) -> None:
     """Begin a new generation if what was contoured in this one had other images."""
-    prefix = f"contour {series.id} {series.generation} "
     of_it = select(Job).where(Job.series_id == series.id, Job.kind == "contour")
+    begins = jobs.contour_keys(series)
     for job in session.scalars(of_it):
-        if job.key.startswith(prefix) and job.subject.get(INSTANCES) != series.instances:
+        if job.key.startswith(begins) and job.subject.get(INSTANCES) != series.instances:
             series.generation += 1
             return
 

@@ -34,7 +34,7 @@ from recontour.service.findings import ChangedModel, RuleGone
 from recontour.service.folder import SiteFolder
 from recontour.service.jobs import DRAFT, Claimed
 from recontour.service.loop.versions import called, file_of, in_use, sha256_of_file
-from recontour.service.review.prepared import prepare
+from recontour.service.review.prepared import STRUCTURES, prepare
 from recontour.service.settings import Rule, Site
 from recontour.service.store import TAKEN, Draft, ModelVersion, Series, Store, now
 from recontour.workflows.contouring import Contoured, salt_beside
@@ -42,7 +42,6 @@ from recontour.workflows.contouring import Job as Contouring
 
 POLL_S = 0.2
 INFO = "info.json"
-STRUCTURES = "RS.dcm"
 
 log = logging.getLogger(__name__)
 

@@ -156,7 +156,7 @@ def test_a_second_candidate_is_judged_by_the_first_and_does_not_grow(
             in_use = versions.in_use(session, "north")
             assert version.decided is not None
             assert version.decided[versions.AGAINST] == in_use.id
-            first = versions.site_s_own(session, "north")
+            first = versions.from_site_file(session, "north")
             assert version.parent_id == first.id
             if version.state == CANDIDATE:
                 versions.promote(session, version.id, "anna")

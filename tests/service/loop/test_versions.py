@@ -35,12 +35,14 @@ def learnt(session: Session, state: str = CANDIDATE) -> ModelVersion:
         file="models/north/n",
         sha256="0",
         state=state,
-        parent=versions.site_s_own(session, "north"),
+        parent=versions.from_site_file(session, "north"),
         decided={versions.AGAINST: versions.in_use(session, "north").id},
     )
 
 
-def test_the_site_s_own_model_is_number_0_and_in_use_once(registered: Site, store: Store) -> None:
+def test_the_model_of_the_site_file_is_number_0_and_in_use_once(
+    registered: Site, store: Store
+) -> None:
     with store.begin() as session:
         versions.register(session, registered)
         version = versions.in_use(session, "north")

@@ -76,7 +76,7 @@ def test_a_copy_is_acknowledged_and_counted_once_and_a_rival_is_kept_beside(
     rival = image(UID, 1, hu=5)
     assert send(site.node.port, [image(UID, 1), image(UID, 1), rival, rival]) == [0, 0, 0, 0]
     assert [path.name for path in files_of(site)] == [f"{UID}.1-2.dcm", f"{UID}.1.dcm"]
-    kept, rivals = keeping.listed(files_of(site)[0].parent)
+    kept, rivals = keeping.instances_in(files_of(site)[0].parent)
     assert (len(kept), rivals) == (1, 1)
     wait_for(lambda: ended(store))
     assert rows(store, Carried)[0].stored == 4

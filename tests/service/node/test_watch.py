@@ -215,14 +215,14 @@ def test_a_silent_archive_is_waited_for_once_in_a_look(
 def test_an_error_at_one_series_does_not_stop_the_others(
     site: Site, store: Store, arrive: Arrive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = keeping.listed
+    whole = keeping.instances_in
 
     def failing(folder: Path) -> Any:
         if folder == SiteFolder(site.folder).received(f"{UID}.0"):
             raise RuntimeError("Doe^Jane")
         return whole(folder)
 
-    monkeypatch.setattr(watch, "listed", failing)
+    monkeypatch.setattr(watch, "instances_in", failing)
     for number in range(2):
         arrive(images(f"{UID}.{number}", 2))
     watcher = Watcher(site, store)
@@ -231,7 +231,7 @@ def test_an_error_at_one_series_does_not_stop_the_others(
         first, second = session.scalars(select(Series).order_by(Series.id))
     assert (first.state, second.state) == (ARRIVING, TAKEN)
     assert first.finding == as_json(NotJudged(reason="RuntimeError"))
-    monkeypatch.setattr(watch, "listed", whole)
+    monkeypatch.setattr(watch, "instances_in", whole)
     watcher.look()  # too early
     assert len(jobs(store)) == 1
     monkeypatch.setattr(watch, "now", lambda: now() + watch.ASK_AGAIN_S)

@@ -42,10 +42,10 @@ from recontour.service.loop.versions import (
     add,
     called,
     file_of,
+    from_site_file,
     in_use,
     next_number,
     sha256_of_file,
-    site_s_own,
 )
 from recontour.service.settings import Site
 from recontour.service.store import ModelVersion, Store
@@ -159,7 +159,7 @@ def _lesson(site: Site, store: Store, name: str) -> _Lesson:
             training=tuple(sorted({one.case_id for one in training})),
             aside=tuple(sorted({one.case_id for one in cases if one.is_aside})),
             patients=len({one.patient for one in training}),
-            parent=site_s_own(session, name),
+            parent=from_site_file(session, name),
             used=in_use(session, name),
         )
 

@@ -115,7 +115,7 @@ def in_use(session: Session, name: str) -> ModelVersion:
     raise SettingsError(NoVersion(model=name))
 
 
-def site_s_own(session: Session, name: str) -> ModelVersion:
+def from_site_file(session: Session, name: str) -> ModelVersion:
     """Return the version of a model that SITE.toml names. Raises: SettingsError: there is none."""
     for version in reversed(versions_of(session, name)):
         if version.parent_id is None:

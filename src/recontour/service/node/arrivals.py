@@ -19,9 +19,9 @@ from sqlalchemy.orm import Session
 
 from recontour.dicom.received import Received, read_received, sender_and_receiver
 from recontour.errors import NotDicomError
-from recontour.service.audit import SERIOUS, SUCCESS, Event, audit
+from recontour.service.audit import Event, Outcome, audit
 from recontour.service.folder import SiteFolder, hashed
-from recontour.service.node.keeping import listed, remove_unfinished
+from recontour.service.node.keeping import instances_in, remove_unfinished
 from recontour.service.store import (
     ARRIVING,
     INCOMPLETE,
@@ -328,7 +328,7 @@ def _ended(session: Session, call: Call, how: str, moment: float) -> None:
             series=session.get(Series, carried.series_id),
             address=call.address,
             what=f"{plural(carried.stored, 'instance')}, {how}",
-            outcome=SUCCESS if is_whole else SERIOUS,
+            outcome=Outcome.SUCCESS if is_whole else Outcome.SERIOUS,
         )
 
 
@@ -359,7 +359,7 @@ def begin_again(store: Store, folder: SiteFolder) -> int:
 
 def _found_again(session: Session, place: Path, series: Series | None) -> int:
     """Count the files of a series; return how many more there are than the database knew."""
-    instances, _ = listed(place)
+    instances, _ = instances_in(place)
     if series is None:
         series = _series_of_files(session, place)
     if series is None or len(instances) == series.instances:

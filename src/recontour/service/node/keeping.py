@@ -35,7 +35,7 @@ OWNER_ALONE = 0o600
 LOCKS = 64
 
 
-class RefusedError(Exception):
+class NotKeptError(Exception):
     """An instance that is not acknowledged. status: the answer."""
 
     def __init__(self, status: int, finding: Finding) -> None:
@@ -53,10 +53,10 @@ class Keeper:
         self._locks = [threading.Lock() for _ in range(LOCKS)]
 
     def refuse_little_disk(self) -> None:
-        """Raise RefusedError if little of the disk is left."""
+        """Raise NotKeptError if little of the disk is left."""
         free = shutil.disk_usage(self._folder.all_received).free
         if free < self._least_free:
-            raise RefusedError(
+            raise NotKeptError(
                 OUT_OF_RESOURCES, LittleDiskLeft(free_bytes=free, least_bytes=self._least_free)
             )
 
@@ -65,7 +65,7 @@ class Keeper:
         """Give a file with what came, and its descriptor; `place` gives it its name.
 
         When the block ends, a file without a name is gone.
-        Raises: RefusedError: the disk failed, here or in the block.
+        Raises: NotKeptError: the disk failed, here or in the block.
         """
         partial = self._folder.all_received / f"{ARRIVING_FILE}{uuid4().hex}"
         try:
@@ -80,7 +80,7 @@ class Keeper:
                     partial.unlink()
         except OSError as error:
             reason = SystemReason(number=error.errno)
-            raise RefusedError(OUT_OF_RESOURCES, NotKept(reason=reason)) from error
+            raise NotKeptError(OUT_OF_RESOURCES, NotKept(reason=reason)) from error
 
     def place(self, partial: Path, received: Received) -> bool:
         """Give a file its name, and wait until that is on the disk.
@@ -122,18 +122,18 @@ def _write_all(descriptor: int, content: memoryview) -> None:
 def looked_at(partial: Path, sop_class: str, sop_instance: str) -> Received:
     """Return what a file says of itself, if it is what was announced, and whole.
 
-    Raises: RefusedError.
+    Raises: NotKeptError.
     """
     try:
         received = read_received(partial)
     except NotDicomError as error:
-        raise RefusedError(NOT_UNDERSTOOD, NotKept(reason=error.finding)) from error
+        raise NotKeptError(NOT_UNDERSTOOD, NotKept(reason=error.finding)) from error
     except FaultError as error:
-        raise RefusedError(OUT_OF_RESOURCES, NotKept(reason=error.finding)) from error
+        raise NotKeptError(OUT_OF_RESOURCES, NotKept(reason=error.finding)) from error
     if received.sop_class_uid != sop_class:
-        raise RefusedError(OTHER_SOP_CLASS, ForeignObject())
+        raise NotKeptError(OTHER_SOP_CLASS, ForeignObject())
     if received.sop_instance_uid != sop_instance or not is_proper(received):
-        raise RefusedError(NOT_UNDERSTOOD, ForeignObject())
+        raise NotKeptError(NOT_UNDERSTOOD, ForeignObject())
     return received
 
 
@@ -149,7 +149,7 @@ def is_proper(received: Received) -> bool:
     return received.modality in MODALITIES.values() and all(map(PROPER_UID.fullmatch, uids))
 
 
-def listed(place: Path) -> tuple[frozenset[str], int]:
+def instances_in(place: Path) -> tuple[frozenset[str], int]:
     """Return the UIDs of the instances in the folder of a series, and how many have rivals.
 
     A rival has an instance's UID and other content.

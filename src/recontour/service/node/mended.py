@@ -1,7 +1,7 @@
-"""What we would not have of pynetdicom: its log, and sockets that it leaves open.
+"""Two habits of pynetdicom that a site cannot have: its log, and the sockets that it leaves open.
 
-Its lines hold data sets, which name patients, and making them costs time. It does not close a
-socket whose other side was faster.
+Its log holds data sets, which name patients, and writing them costs time. It does not close a
+socket whose other side closed first.
 """
 
 import logging

@@ -29,7 +29,7 @@ from recontour.dicom.requests import read_commitment
 from recontour.errors import RecontourError, SettingsError
 from recontour.findings import Unexpected, log_finding
 from recontour.service.addresses import is_loopback, is_same_address
-from recontour.service.audit import MINOR, Event, audit
+from recontour.service.audit import Event, Outcome, audit
 from recontour.service.child import Ending, begin_child, where
 from recontour.service.folder import SiteFolder
 from recontour.service.node.arrivals import (
@@ -55,7 +55,7 @@ from recontour.service.node.keeping import (
     OUT_OF_RESOURCES,
     SUCCESS,
     Keeper,
-    RefusedError,
+    NotKeptError,
     is_proper,
     looked_at,
 )
@@ -203,19 +203,19 @@ class Receiver:
         content = cast(BytesIO, request.DataSet).getbuffer()
         try:
             self._keep(call, (start, content), sop_class, uid)
-        except RefusedError as refused:
+        except NotKeptError as refused:
             first = start + bytes(content[:FIRST_BYTES])
             return self._refuse(call, uid, first, refused)
         except Exception as error:  # whatever it is, the series must know that this one is missing
             LOG.error("an instance was not kept: %s", where(error))
             first = start + bytes(content[:FIRST_BYTES])
             reason = Unexpected(reason=type(error).__name__)
-            unforeseen = RefusedError(OUT_OF_RESOURCES, NotKept(reason=reason))
+            unforeseen = NotKeptError(OUT_OF_RESOURCES, NotKept(reason=reason))
             return self._refuse(call, uid, first, unforeseen)
         return SUCCESS
 
     def _keep(self, call: Call, parts: tuple[bytes, memoryview], sop_class: str, uid: str) -> None:
-        """Keep an instance. Raises: RefusedError."""
+        """Keep an instance. Raises: NotKeptError."""
         self._keeper.refuse_little_disk()
         with self._keeper.written(*parts) as (partial, descriptor):
             received = looked_at(partial, sop_class, uid)
@@ -223,15 +223,15 @@ class Receiver:
                 try:
                     carrying = self._ledger.carry(call, received)
                 except NotWrittenError as error:
-                    raise RefusedError(OUT_OF_RESOURCES, NotWritten()) from error
+                    raise NotKeptError(OUT_OF_RESOURCES, NotWritten()) from error
                 if carrying.modality != received.modality:
                     of = carrying.modality
-                    raise RefusedError(NOT_UNDERSTOOD, TwoModalities(modality=of))
+                    raise NotKeptError(NOT_UNDERSTOOD, TwoModalities(modality=of))
             os.fsync(descriptor)
             is_new = self._keeper.place(partial, received)
         self._ledger.stored(call, received, is_new=is_new)
 
-    def _refuse(self, call: Call, uid: str, first: bytes, refused: RefusedError) -> int:
+    def _refuse(self, call: Call, uid: str, first: bytes, refused: NotKeptError) -> int:
         """Note that an instance is not acknowledged, say so once for each series, and answer."""
         received = read_first_bytes(first)
         if received is not None and not is_proper(received):
@@ -292,7 +292,7 @@ def may_call(node: NodeSettings, title: str, address: str) -> bool:
 
 
 def _note_stranger(session: Session, title: str, address: str) -> None:
-    audit(session, Event.REFUSED, title, address=address, what="caller", outcome=MINOR)
+    audit(session, Event.REFUSED, title, address=address, what="caller", outcome=Outcome.MINOR)
 
 
 def _allow_many_files() -> None:

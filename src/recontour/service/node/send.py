@@ -1,4 +1,4 @@
-"""To other machines: C-STORE, C-ECHO and a request to keep what was sent."""
+"""What the node asks of other machines: C-STORE, C-ECHO and storage commitment."""
 
 import socket
 import threading
@@ -50,8 +50,8 @@ class NotSentError(Exception):
         self.may_pass = may_pass
 
 
-def store(our_title: str, destination: Destination, path: Path, sent: Received) -> None:
-    """Send a file; it is there, under its SOP Instance UID, when this returns.
+def send_file(our_title: str, destination: Destination, path: Path, sent: Received) -> None:
+    """Send a file; when this returns, the destination has it under its SOP Instance UID.
 
     Raises: NotSentError. SettingsError: the TLS files cannot be used.
     """

@@ -1,4 +1,4 @@
-"""What every answer says to the browser, and what no request may be: too large, too slow, foreign.
+"""The headers of every answer, and the limits of every request: its size, its pace, its origin.
 
 Nothing is fetched from elsewhere, no script but our own runs, no other page may frame this one.
 """

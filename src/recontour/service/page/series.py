@@ -268,9 +268,10 @@ def _voxels(shown: Prepared, first: int, last: int) -> Iterator[bytes]:
 
 
 def contour(asked: Asked) -> Response:
-    """Put a job that contours a series, again or for the first time; say which.
+    """Have a series contoured, again or for the first time; answer with the job.
 
-    anyway: also if the series is incomplete, or unlike what the model learnt from.
+    Sent with `anyway`, it is contoured even if it is incomplete, or unlike what the model learnt
+    from.
     """
     anyway = asked.sent().get("anyway", False) is True
     site = asked.page.site
@@ -319,7 +320,7 @@ def _contour_job(
     """Return a job that contours a series: one that waits or failed, or else a new one."""
     of_series = select(Job).where(Job.series_id == series.id, Job.kind == "contour")
     known = list(session.scalars(of_series.order_by(Job.id)))
-    key = f"contour {series.id} {series.generation} {rule}"
+    key = queue.contour_key(series, rule)
     for job in reversed(known):
         is_this = job.key == key or job.key.startswith(f"{key} again ")
         if is_this and job.state != DONE:

@@ -18,7 +18,7 @@ from starlette.requests import Request
 
 from recontour.service import accounts
 from recontour.service.addresses import is_same_address
-from recontour.service.audit import MINOR, Event, audit
+from recontour.service.audit import Event, Outcome, audit
 from recontour.service.page.findings import ForeignRequest, WrongPassword
 from recontour.service.page.refusals import RefusedError
 from recontour.service.page.security import WrongPasswords, refuse_other_names
@@ -150,7 +150,7 @@ class Sessions:
                     Event.LOGIN,
                     account.name if account else "unknown",
                     address=address,
-                    outcome=MINOR,
+                    outcome=Outcome.MINOR,
                 )
                 is_right = False
             else:

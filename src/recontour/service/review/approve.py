@@ -48,12 +48,10 @@ from recontour.service.review.findings import (
     OutdatedDraft,
 )
 from recontour.service.review.planes import Slices, contours_of
-from recontour.service.review.prepared import STRUCTURES, Prepared, prepared
+from recontour.service.review.prepared import STRUCTURES, ByOrgan, Prepared, prepared
 from recontour.service.review.working import Workbench, organs_of, refuse_older
 from recontour.service.settings import Rule, Site
 from recontour.service.store import TAKEN, Approval, Draft, Series, Store, now
-
-ByOrgan = Mapping[str, Slices]
 
 
 @dataclass(frozen=True, slots=True)
