@@ -15,10 +15,10 @@ from sqlalchemy.orm import Session
 
 from recontour.dicom import read_structure_set
 from recontour.geometry import Grid
-from recontour.organs import Template
+from recontour.organs import Template, match_names
 from recontour.service.page.asked import whole_number
 from recontour.service.page.words import day_and_clock, reason_of
-from recontour.service.review.approve import by_organ, names_of, template_of
+from recontour.service.review.approve import names_of, template_of
 from recontour.service.review.planes import slices_of
 from recontour.service.review.prepared import ByOrgan, prepared
 from recontour.service.review.returned import returned_to, review_of
@@ -209,11 +209,18 @@ def _drawn(
 ) -> ByOrgan:
     """Return what a structure set says, by organ and slice; other organs are left out.
 
-    _uid: its SOP Instance UID, by which the answer is kept.
+    _uid: its SOP Instance UID, by which the answer is kept. names: what the site calls each organ;
+    another program may have used other names, which are understood as `import` does.
     """
-    roi_names = dict(names)
-    drawn = by_organ(read_structure_set(file, None), roi_names)
-    return {organ: slices_of(drawn[organ], grid) for organ in roi_names if organ in drawn}
+    drawn = read_structure_set(file, None)
+    organ_by_name = {name: organ for organ, name in names}
+    understood = match_names(drawn.names, organ_by_name).mapped
+    found = {}
+    for structure in drawn.structures:
+        organ = understood.get(structure.name)
+        if organ is not None and organ in organ_by_name.values():
+            found[organ] = slices_of(structure.contours, grid)
+    return found
 
 
 def on_grid(drawn: ByOrgan, own: Grid, grid: Grid) -> ByOrgan:

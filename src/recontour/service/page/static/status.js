@@ -1,6 +1,6 @@
 // What the review page says: whose CT it is, where one is, what is saved, who else is here.
 
-import { byId, element } from "./dom.js";
+import { byId, counted, element } from "./dom.js";
 
 /** @typedef {import("./bench.js").Bench} Bench */
 const TOAST_MS = 4000;
@@ -42,6 +42,7 @@ export function showTitle({ patient_name, patient_id, description, findings }) {
   document.title = `${name} - recontour`;
   const notes = byId("findings", HTMLElement);
   notes.hidden = findings.length === 0;
+  byId("findings-count", HTMLElement).textContent = `${counted(findings.length, "note")} on this draft`;
   notes.querySelector("ul")?.replaceChildren(...findings.map((words) => element("li", {}, words)));
 }
 
