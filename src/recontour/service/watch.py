@@ -207,6 +207,7 @@ class Watcher:
             _leave(series, NoRuleTakes(rules=len(self._site.rules)))
             return
         _count_generation(session, series)
+        is_again = _was_contoured(session, series)
         jobs.put(
             session,
             "contour",
@@ -216,7 +217,7 @@ class Watcher:
         )
         series.state = TAKEN
         series.finding = None
-        if series.generation:
+        if is_again:
             late = LateSlices()
             series.finding = as_json(late)
             log_finding(LOG, logging.WARNING, late)
@@ -295,6 +296,17 @@ def _count_generation(session: Session, series: Series) -> None:
         if job.key.startswith(begins) and job.subject.get(INSTANCES) != series.instances:
             series.generation += 1
             return
+
+
+def _was_contoured(session: Session, series: Series) -> bool:
+    """Return whether fewer images of a series went to a rule before."""
+    begins = jobs.contour_keys(series)
+    earlier = select(Job.id).where(
+        Job.series_id == series.id,
+        Job.kind == "contour",
+        Job.key.not_like(f"{begins}%"),
+    )
+    return session.scalar(earlier.limit(1)) is not None
 
 
 def _look_at_structures_again(session: Session) -> None:

@@ -88,6 +88,18 @@ def test_what_no_rule_takes_is_kept_and_listed(site: Site, store: Store, arrive:
     assert (only(store, Series).state, kind(store)) == (UNMATCHED, "no_rule_takes")
 
 
+def test_slices_that_come_before_anything_was_contoured_are_not_late(
+    site: Site, store: Store, arrive: Arrive
+) -> None:
+    two = replace(site, rules=(Rule("two", "north", when=When(least_slices=2)),))
+    arrive(images(UID, 1))
+    Watcher(two, store).look()
+    assert only(store, Series).state == UNMATCHED
+    arrive(images(UID, 2))
+    Watcher(two, store).look()
+    assert (only(store, Series).state, kind(store)) == (TAKEN, None)
+
+
 def test_nothing_is_made_of_what_broke_off_until_it_is_made_good(
     site: Site, store: Store, arrive: Arrive
 ) -> None:
