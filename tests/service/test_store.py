@@ -70,6 +70,7 @@ def test_a_database_of_the_second_format_is_brought_up_to_date(site: Site, store
         )  # fmt: skip
     with store.begin() as session:
         session.execute(text("ALTER TABLE edits DROP COLUMN request"))
+        session.execute(text("ALTER TABLE edits DROP COLUMN step"))
         session.execute(text("UPDATE format SET version = 2"))
     store = Store.of(site)
     with store.begin() as session:
@@ -83,6 +84,7 @@ def test_a_database_of_the_first_format_is_brought_up_to_date(site: Site, store:
         job_id = jobs.put(session, "send", "send 1").id
         session.execute(text("ALTER TABLE jobs DROP COLUMN deaths"))
         session.execute(text("ALTER TABLE edits DROP COLUMN request"))
+        session.execute(text("ALTER TABLE edits DROP COLUMN step"))
         session.execute(text("UPDATE format SET version = 1"))
     store = Store.of(site)
     with store.begin() as session:

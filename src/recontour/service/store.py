@@ -32,7 +32,10 @@ FORMAT = 3
 # By format: what makes a database of it one of the next format.
 UPGRADES = {
     1: ("ALTER TABLE jobs ADD COLUMN deaths INTEGER DEFAULT 0 NOT NULL",),
-    2: ("ALTER TABLE edits ADD COLUMN request VARCHAR(64) DEFAULT '' NOT NULL",),
+    2: (
+        "ALTER TABLE edits ADD COLUMN request VARCHAR(64) DEFAULT '' NOT NULL",
+        "ALTER TABLE edits ADD COLUMN step VARCHAR(64) DEFAULT '' NOT NULL",
+    ),
 }
 BUSY_S = 30  # how long SQLite waits for another process to finish writing
 JobKind = Literal["contour", "send", "collect", "learn"]
@@ -190,7 +193,8 @@ class Edit(Table):
 
     before, after: the contours of each slice that it changed, by slice, as the page gets them.
     is_undone: an undone edit stays until the next stroke, so that it can be done again.
-    request: the id of the request that drew it, undid it or did it again last.
+    request: the id of the request that drew it. step: of the last one that undid it, or did it
+    again.
     """
 
     __tablename__ = "edits"
@@ -205,6 +209,7 @@ class Edit(Table):
     after: Mapped[dict[str, Any]]
     is_undone: Mapped[bool] = mapped_column(default=False)
     request: Mapped[str] = mapped_column(String(64), default="", server_default="")
+    step: Mapped[str] = mapped_column(String(64), default="", server_default="")
     __table_args__ = (Index("edits_in_order", "draft_id", "number", unique=True), NUMBERED_ONCE)
 
 

@@ -321,6 +321,10 @@ def test_a_request_that_comes_twice_is_done_once(served: Served) -> None:
     assert doctor.change("redo", 0, request="do-it-again").json() == redone.json()
     with served.store.begin() as session:
         assert session.query(Edit).count() == 1
+    undone = doctor.change("undo", 1, request="in-another-window")
+    assert undone.json()["revision"] == 0
+    assert doctor.change("edits", 0, **stroke).status_code == 409  # it is not drawn again
+    assert doctor.change("redo", 0).json()["revision"] == 1
     doctor.dab(1, x_mm=25.0)
     late = doctor.change("redo", 0, request="do-it-again")  # what it shows is no longer so
     assert late.status_code == 409

@@ -9,7 +9,7 @@ answer was lost, is answered again and does nothing.
 from dataclasses import dataclass, field
 from threading import Lock as ThreadLock
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, or_, select
 from sqlalchemy.orm import Session
 
 from recontour.service.review import locks
@@ -132,7 +132,7 @@ class Workbench:
         if last is None:
             return self._answer(session, draft_id, 0, {})
         last.is_undone = True
-        last.request = step.request
+        last.step = step.request
         session.flush()
         changed_back = {last.organ: from_plain(last.before)}
         return self._answer(session, draft_id, revision(session, draft_id), changed_back)
@@ -149,7 +149,7 @@ class Workbench:
         if first is None:
             return self._answer(session, draft_id, revision(session, draft_id), {})
         first.is_undone = False
-        first.request = step.request
+        first.step = step.request
         session.flush()
         return self._answer(session, draft_id, first.number, {first.organ: from_plain(first.after)})
 
@@ -159,22 +159,27 @@ class Workbench:
         Raises: ConflictError: another person's lock, or newer edits.
         """
         locks.hold(session, draft_id, step.who)
-        known = self._answered_before(session, draft_id, step.request)
+        known = self._answered_before(session, draft_id, step)
         if known is None:
             refuse_older(session, draft_id, step.at_revision)
         return known
 
-    def _answered_before(self, session: Session, draft_id: int, request: str) -> Change | None:
-        """Return the answer to a request that was done already, if nothing came after it."""
-        of_it = select(Edit).where(Edit.draft_id == draft_id, Edit.request == request)
-        edit = session.scalar(of_it)
+    def _answered_before(self, session: Session, draft_id: int, step: Step) -> Change | None:
+        """Return the answer to a request that was done already.
+
+        Raises: ConflictError: something came after it.
+        """
+        is_its = or_(Edit.request == step.request, Edit.step == step.request)
+        edit = session.scalar(select(Edit).where(Edit.draft_id == draft_id, is_its))
         if edit is None:
             return None
+        current = revision(session, draft_id)
         latest = _undone(session, draft_id) if edit.is_undone else _last(session, draft_id)
-        if edit is not latest:
-            return None
+        is_undone_since = edit.is_undone and edit.request == step.request
+        if edit is not latest or is_undone_since:
+            raise ConflictError(NewerEdits(revision=step.at_revision, current=current))
         rings = from_plain(edit.before if edit.is_undone else edit.after)
-        return self._answer(session, draft_id, revision(session, draft_id), {edit.organ: rings})
+        return self._answer(session, draft_id, current, {edit.organ: rings})
 
     def _answer(
         self,
