@@ -324,6 +324,9 @@ def test_account(ask: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
         account = session.get_one(Account, "anna")
         assert account.role == "approve"
         assert accounts.is_password(account, "rather a long password")
+    monkeypatch.setattr("sys.stdin", io.StringIO())  # a password is asked for only if it is needed
+    code, answer = ask("account", site, "../anna", "--role", "view")
+    assert (code, answer["error"]["kind"]) == (2, "unsuitable_account")
     code, answer = ask("account", site, "anna", "--close")
     assert (code, answer["result"]) == (0, {"account": "anna", "role": None})
     with store.begin() as session:

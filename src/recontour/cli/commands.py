@@ -778,6 +778,7 @@ def account(options: argparse.Namespace, _progress: ProgressBar) -> Answer:
         with store.begin() as session:
             accounts.close(session, options.account)
     else:
+        accounts.refuse_unsuitable(options.account)
         password = new_password()
         with store.begin() as session:
             accounts.add(session, options.account, password, options.role)

@@ -30,8 +30,7 @@ def add(
     Whoever is logged in to it must log in again.
     Raises: SettingsError: an unsuitable name, password or role.
     """
-    if not NAME.fullmatch(name):
-        raise SettingsError(UnsuitableAccount())
+    refuse_unsuitable(name)
     if role not in ROLES:
         raise SettingsError(NotAChoice(name="--role", choices=ROLES, seen=role))
     if not SHORTEST <= len(password) <= LONGEST:
@@ -44,6 +43,15 @@ def add(
     _log_out(session, name)
     session.flush()
     return account
+
+
+def refuse_unsuitable(name: str) -> None:
+    """Raise SettingsError if nobody can have an account of that name.
+
+    >>> refuse_unsuitable("anna")
+    """
+    if not NAME.fullmatch(name):
+        raise SettingsError(UnsuitableAccount())
 
 
 def is_password(account: Account | None, password: str) -> bool:
